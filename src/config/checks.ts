@@ -1,0 +1,199 @@
+import { collide, isEverywhere, isLoopback, type SocketAddress } from "./addresses.ts";
+import { formatShare } from "../core/quantity.ts";
+import { checkRoutes, warnAboutRoutes } from "./check-routes.ts";
+import { type Draft, listOf, mappingOf } from "./draft.ts";
+import { isMapping } from "./issues.ts";
+import type { Finding, Path } from "./problem.ts";
+import { unknownWord } from "./scalars.ts";
+
+/** Mistakes between the parts of a file. */
+export function checkAll(draft: Draft): Finding[] {
+  return [
+    ...checkListeners(draft),
+    ...checkAdmin(draft),
+    ...checkRoutes(draft),
+    ...checkSegments(draft),
+    ...checkOverrides(draft),
+    ...checkLists(draft),
+    ...checkIdentity(draft),
+  ];
+}
+
+/** What is allowed but probably not meant. */
+export function warnAll(draft: Draft): Finding[] {
+  return [
+    ...warnAboutRoutes(draft),
+    ...warnAboutTrust(draft),
+    ...warnAboutIdentity(draft),
+    ...warnAboutAccuracy(draft),
+    ...warnAboutUnused(draft),
+  ];
+}
+
+function show({ host, port }: SocketAddress): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function checkListeners({ listeners }: Draft): Finding[] {
+  const findings: Finding[] = [];
+  listeners.forEach(({ name, address }, index) => {
+    const earlier = listeners.slice(0, index);
+    const sameName = earlier.findIndex((other) => other.name === name);
+    if (sameName >= 0) {
+      findings.push({
+        path: ["listeners", index, "name"],
+        message: `${JSON.stringify(name)} is already the name of listeners[${sameName}]; give each listener a name of its own`,
+      });
+    }
+    const collision = address && collisionOf(address, earlier);
+    if (collision !== undefined) findings.push({ path: ["listeners", index, "address"], message: `${collision}; use another port` });
+  });
+  return findings;
+}
+
+function checkAdmin({ admin: { address, hasToken }, listeners }: Draft): Finding[] {
+  if (address === undefined) return [];
+  const findings: Finding[] = [];
+  const path: Path = ["admin", "address"];
+  if (!isLoopback(address.host) && !hasToken) {
+    const message = `${show(address)} can be reached from other machines, and whoever reaches it can move the traffic; set admin.token, or use 127.0.0.1:${address.port}`;
+    findings.push({ path, message });
+  }
+  const collision = collisionOf(address, listeners);
+  if (collision !== undefined) findings.push({ path, message: `${collision}; the admin side needs a port of its own` });
+  return findings;
+}
+
+function collisionOf(address: SocketAddress, listeners: Draft["listeners"]): string | undefined {
+  const index = listeners.findIndex((listener) => listener.address !== undefined && collide(listener.address, address));
+  const other = listeners[index]?.address;
+  return other && `${show(address)} collides with listeners[${index}] on ${show(other)}`;
+}
+
+function segmentsOf({ flags }: Draft): readonly string[] {
+  return [...new Set(flags?.flatMap(({ segments }) => segments))];
+}
+
+function checkSegments(draft: Draft): Finding[] {
+  const findings: Finding[] = [];
+  for (const { name, segments } of draft.flags ?? []) {
+    if (!segments.includes("none")) continue;
+    findings.push({
+      path: ["flags", name, "user_segments", "none"],
+      message: "none is the name for users without a segment; choose another",
+      at: "key",
+    });
+  }
+  const known = segmentsOf(draft);
+  const seen = new Set<string>();
+  for (const [value, segment] of Object.entries(mappingOf(mappingOf(draft.raw["segment_header"])["values"]))) {
+    const path: Path = ["segment_header", "values", value];
+    if (typeof segment === "string" && !known.includes(segment)) {
+      findings.push({ path, message: unknownWord("segment", segment, known, "define it under the user_segments of a flag") });
+    }
+    if (seen.has(value.toLowerCase()))
+      findings.push({ path, message: `${JSON.stringify(value)} is given twice (values are compared without case); keep one`, at: "key" });
+    seen.add(value.toLowerCase());
+  }
+  return findings;
+}
+
+function checkOverrides({ raw }: Draft): Finding[] {
+  const findings: Finding[] = [];
+  const seen = new Map<string, number>();
+  listOf(raw["overrides"]).forEach((override, index) => {
+    if (!isMapping(override)) return;
+    const path: Path = ["overrides", index];
+    const { header, query, value } = override;
+    if ((header === undefined) === (query === undefined)) {
+      findings.push({
+        path,
+        message: `has ${header === undefined ? "neither header nor" : "both header and"} query; an override needs one of the two`,
+      });
+      return;
+    }
+    const key = JSON.stringify([typeof header === "string" ? header.toLowerCase() : null, query, String(value)]);
+    const first = seen.get(key);
+    if (first === undefined) seen.set(key, index);
+    else findings.push({ path, message: `asks for the same as overrides[${first}]; keep one` });
+  });
+  return findings;
+}
+
+/** Lists in which nothing may stand twice. */
+function checkLists({ raw, identity }: Draft): Finding[] {
+  const findings: Finding[] = [];
+  const once = (values: readonly unknown[], path: Path): void => {
+    const texts = values.map((value) => JSON.stringify(value));
+    texts.forEach((text, index) => {
+      if (texts.indexOf(text) < index) findings.push({ path: [...path, index], message: `is in the list twice; keep one` });
+    });
+  };
+  once(identity ?? [], ["identity"]);
+  for (const [name, upstream] of Object.entries(mappingOf(raw["upstreams"])))
+    once(listOf(mappingOf(upstream)["endpoints"]), ["upstreams", name, "endpoints"]);
+  return findings;
+}
+
+function warnAboutTrust({ trustedHops, raw, identity }: Draft): Finding[] {
+  const findings: Finding[] = [];
+  trustedHops?.forEach((network, index) => {
+    if (!isEverywhere(network)) return;
+    findings.push({
+      path: ["trusted_hops", index],
+      message: `${network} trusts every client, so anyone may choose an arm; name the load balancer's own network`,
+    });
+  });
+  if (trustedHops === undefined || trustedHops.length > 0) return findings;
+  const without = "has no effect, since trusted_hops is empty; list the load balancer's address there";
+  if (listOf(raw["overrides"]).length > 0) findings.push({ path: ["overrides"], message: without, at: "key" });
+  if (raw["segment_header"] !== undefined) findings.push({ path: ["segment_header"], message: without, at: "key" });
+  identity?.forEach((source, index) => {
+    if (source.kind === "header" && source.trustedOnly) findings.push({ path: ["identity", index], message: without });
+  });
+  return findings;
+}
+
+function checkIdentity({ identity }: Draft): Finding[] {
+  if (identity === undefined || identity.some(({ kind }) => kind !== "claim")) return [];
+  const message =
+    "no source is left: claims are passed over, since tokens are not verified in this version; add header:x-user-id or cookie";
+  return [{ path: ["identity", 0], message }];
+}
+
+function warnAboutIdentity(draft: Draft): Finding[] {
+  return [...warnAboutClaims(draft), ...warnAboutAddress(draft)];
+}
+
+function warnAboutClaims({ identity }: Draft): Finding[] {
+  const message =
+    "is passed over: tokens are not verified in this version; let the gateway that verifies them send a header, and use trusted-header:NAME";
+  return (identity ?? []).flatMap(({ kind }, index) => (kind === "claim" ? [{ path: ["identity", index], message }] : []));
+}
+
+function warnAboutAddress({ identity }: Draft): Finding[] {
+  const address = identity?.findIndex(({ kind }) => kind === "address") ?? -1;
+  if (identity === undefined || address < 0 || address === identity.length - 1) return [];
+  return [{ path: ["identity", address + 1], message: "is never asked: every client has an address, which stands before it" }];
+}
+
+/** The slip of those who think of a share as 0..1. */
+function warnAboutAccuracy({ flags }: Draft): Finding[] {
+  return (flags ?? []).flatMap(({ name, parsed }) => {
+    const basisPoints = parsed?.fallback_system.conditions.accuracy ?? 0;
+    if (basisPoints === 0 || basisPoints > 100) return [];
+    const message = `is ${formatShare(basisPoints)} %, which nearly every answer reaches; 85 % is written 85 or 85%, and 0 if none is meant`;
+    return [{ path: ["flags", name, "fallback_system", "conditions", "accuracy"], message }];
+  });
+}
+
+function warnAboutUnused({ flags, upstreams, routes }: Draft): Finding[] {
+  const named = JSON.stringify(routes.map(({ raw }) => raw));
+  const unused = (name: string): boolean => !named.includes(JSON.stringify(name));
+  return [
+    ...(upstreams ?? []).filter(unused).map((name) => ({ path: ["upstreams", name], message: "is used by no route", at: "key" as const })),
+    ...(flags ?? [])
+      .filter(({ name }) => unused(name))
+      .map(({ name }) => ({ path: ["flags", name], message: "is used by no route", at: "key" as const })),
+  ];
+}

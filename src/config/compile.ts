@@ -1,0 +1,148 @@
+import type { Config, Flag, FlagSettings, IdentitySource, Override, Route, RouteAction, Store, Target, Upstream } from "./config.ts";
+import type { Environment } from "./environment.ts";
+import { freeze } from "./freeze.ts";
+import type { ConfigFile } from "./schema.ts";
+import type { PathPattern } from "./schema-traffic.ts";
+
+const BYTES_A_MIB = 1_048_576;
+
+/** The file, which has passed every check, as the program uses it. The result is frozen to its depths. */
+export function compile(file: ConfigFile, environment: Environment): Config {
+  return freeze({
+    name: file.name,
+    listeners: file.listeners.map(({ name, address }) => ({ name, host: address.host, port: address.port })),
+    admin: { host: file.admin.address.host, port: file.admin.address.port, token: file.admin.token },
+    store: compileStore(file.store),
+    stateDirectory: stateDirectory(file.state_directory, environment),
+    workers: file.workers,
+    workerHeapMb: Math.floor(file.worker_heap / BYTES_A_MIB),
+    trustedHops: file.trusted_hops,
+    upstreams: Object.entries(file.upstreams).map(([name, upstream]) => compileUpstream(name, upstream)),
+    routes: file.routes.map(compileRoute),
+    identity: file.identity.filter((source): source is IdentitySource => source.kind !== "claim"),
+    identityIgnore: file.identity_ignore.map((value) => value.toLowerCase()).filter((value) => value !== ""),
+    sticky: { cookie: file.sticky.cookie, secret: file.sticky.secret, maxAgeMs: file.sticky.max_age },
+    segmentHeader: file.segment_header && {
+      name: file.segment_header.name.toLowerCase(),
+      values: Object.fromEntries(Object.entries(file.segment_header.values).map(([value, segment]) => [value.toLowerCase(), segment])),
+    },
+    overrides: file.overrides.map(compileOverride),
+    limits: {
+      headerBytes: file.limits.header_bytes,
+      bodyBytes: file.limits.body_bytes,
+      replayBytes: file.limits.replay_bytes,
+      answerBytes: file.limits.answer_bytes,
+      connections: file.limits.connections,
+      headerTimeoutMs: file.limits.header_timeout,
+      bodyTimeoutMs: file.limits.body_timeout,
+      keepAliveMs: file.limits.keep_alive,
+      observedAttempts: file.limits.observed_attempts,
+      observedForMs: file.limits.observed_for,
+    },
+    drainTimeoutMs: file.drain.timeout,
+    drainDelayMs: file.drain.delay,
+    responseHeaders: file.response_headers,
+    accessLog: { enabled: file.access_log.enabled, samplingBp: file.access_log.sampling_rate, user: file.access_log.user },
+    metricsPrefix: file.metrics.prefix,
+    flags: Object.entries(file.flags).map(([name, flag]) => compileFlag(name, flag)),
+  });
+}
+
+function compileStore(store: ConfigFile["store"]): Store {
+  if ("kind" in store) return store;
+  return {
+    kind: "sentinel",
+    sentinels: store.sentinels,
+    master: store.master,
+    username: store.username === "" ? undefined : store.username,
+    password: store.password,
+    sentinelPassword: store.sentinel_password,
+    db: store.db,
+  };
+}
+
+function stateDirectory(given: string | undefined, environment: Environment): string {
+  const home = environment["HOME"] ?? "";
+  if (given !== undefined) return home !== "" && (given === "~" || given.startsWith("~/")) ? home + given.slice(1) : given;
+  const state = environment["XDG_STATE_HOME"] ?? "";
+  // The XDG specification has relative paths ignored.
+  if (state.startsWith("/")) return `${state}/crossfade`;
+  return home === "" ? "/var/lib/crossfade" : `${home}/.local/state/crossfade`;
+}
+
+type UpstreamFile = ConfigFile["upstreams"][string];
+
+function compileUpstream(name: string, upstream: UpstreamFile): Upstream {
+  const { health } = upstream;
+  return {
+    name,
+    endpoints: upstream.endpoints,
+    dialect: upstream.dialect,
+    health: health && { path: health.path, intervalMs: health.interval, timeoutMs: health.timeout },
+    quality: upstream.quality,
+    connectTimeoutMs: upstream.connect_timeout,
+    keepAliveMs: upstream.keep_alive,
+    maxConnections: upstream.max_connections,
+  };
+}
+
+type RouteFile = ConfigFile["routes"][number];
+
+function compileRoute(route: RouteFile): Route {
+  const { methods, path } = route.match;
+  return {
+    name: route.name,
+    match: { methods: [...new Set(methods)], path: path.path, prefix: path.prefix },
+    action: compileAction(route),
+    idempotent: route.idempotent,
+    timeoutMs: route.timeout,
+  };
+}
+
+function compileAction({ stable, candidate, flag, upstream, path, respond }: RouteFile): RouteAction {
+  if (respond !== undefined) return { kind: "respond", status: respond.status, contentType: respond.content_type, body: respond.body };
+  if (upstream !== undefined) return { kind: "forward", target: compileTarget({ upstream, path }) };
+  if (stable !== undefined && candidate !== undefined && flag !== undefined) {
+    return { kind: "split", flag, stable: compileTarget(stable), candidate: compileTarget(candidate) };
+  }
+  throw new Error("a route without an action passed the checks");
+}
+
+function compileTarget(target: string | { readonly upstream: string; readonly path?: PathPattern | undefined }): Target {
+  return typeof target === "string" ? { upstream: target, path: undefined } : { upstream: target.upstream, path: target.path?.path };
+}
+
+function compileOverride({ header, query, value, arm }: ConfigFile["overrides"][number]): Override {
+  return header === undefined
+    ? { source: "query", name: query ?? "", value, arm }
+    : { source: "header", name: header.toLowerCase(), value, arm };
+}
+
+type FlagFile = ConfigFile["flags"][string];
+
+function compileFlag(name: string, flag: FlagFile): Flag {
+  return { name, salt: flag.salt ?? name, settings: compileSettings(flag), retentionDays: flag.monitoring_enhanced.retention_days };
+}
+
+function compileSettings({
+  enabled,
+  kill_switch,
+  rollout_percentage,
+  user_segments,
+  fallback_system,
+  monitoring_enhanced,
+}: FlagFile): FlagSettings {
+  const { response_time, error_rate, accuracy } = fallback_system.conditions;
+  return {
+    enabled,
+    killSwitch: kill_switch,
+    weightBp: rollout_percentage,
+    segments: Object.entries(user_segments).map(([name, { percentage, override_global }]) => ({
+      name,
+      weightBp: percentage,
+      override: override_global,
+    })),
+    fallback: { enabled: fallback_system.enabled, responseTimeMs: response_time, errorRateBp: error_rate, accuracyBp: accuracy },
+    samplingBp: monitoring_enhanced.enabled ? monitoring_enhanced.sampling_rate : 0,
+  };
+}

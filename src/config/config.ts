@@ -1,0 +1,208 @@
+import type { AssignedArm } from "../core/words.ts";
+
+/**
+ * The configuration as the program uses it: complete, validated, with the unit in each name. `parse.ts` makes it from
+ * the file of `schema.ts`. It is plain data, so that it can be handed to a worker.
+ */
+export interface Config {
+  /** Our name in `Via`, by which a loop is known. */
+  readonly name: string;
+  readonly listeners: readonly Listener[];
+  readonly admin: Admin;
+  readonly store: Store;
+  /** Where the last good settings, the sticky-cookie secret and a local kill are kept. */
+  readonly stateDirectory: string;
+  /** 0 means one per available core. */
+  readonly workers: number;
+  /** Heap limit of a worker in MiB. */
+  readonly workerHeapMb: number;
+  readonly trustedHops: readonly string[];
+  readonly upstreams: readonly Upstream[];
+  readonly routes: readonly Route[];
+  readonly identity: readonly IdentitySource[];
+  /** Values of a user key that mean "nobody in particular", in lower case. */
+  readonly identityIgnore: readonly string[];
+  readonly sticky: Sticky;
+  readonly segmentHeader: SegmentHeader | undefined;
+  readonly overrides: readonly Override[];
+  readonly limits: Limits;
+  readonly drainTimeoutMs: number;
+  readonly drainDelayMs: number;
+  readonly responseHeaders: "all" | "none";
+  readonly accessLog: AccessLog;
+  readonly metricsPrefix: string | undefined;
+  readonly flags: readonly Flag[];
+}
+
+export interface Listener {
+  readonly name: string;
+  readonly host: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+}
+
+export interface Admin {
+  readonly host: string;
+  readonly port: number;
+  /** Bearer token; always set when the address is not loopback. */
+  readonly token: string | undefined;
+}
+
+export type Store =
+  | { readonly kind: "memory" }
+  | { readonly kind: "redis"; readonly url: string }
+  | {
+      readonly kind: "sentinel";
+      readonly sentinels: readonly { readonly host: string; readonly port: number }[];
+      readonly master: string;
+      readonly username: string | undefined;
+      readonly password: string | undefined;
+      readonly sentinelPassword: string | undefined;
+      readonly db: number;
+    };
+
+export interface Endpoint {
+  readonly secure: boolean;
+  readonly host: string;
+  readonly port: number;
+  /** `http://127.0.0.1:5062` */
+  readonly origin: string;
+}
+
+export interface Upstream {
+  readonly name: string;
+  readonly endpoints: readonly Endpoint[];
+  readonly dialect: string | undefined;
+  readonly health: { readonly path: string; readonly intervalMs: number; readonly timeoutMs: number } | undefined;
+  readonly quality: Quality | undefined;
+  readonly connectTimeoutMs: number;
+  /** How long an idle connection is kept for reuse. */
+  readonly keepAliveMs: number;
+  /** Most connections to one endpoint from one worker. */
+  readonly maxConnections: number;
+}
+
+/** Where an answer says how good it is. */
+export interface Quality {
+  /** JSON pointer (RFC 6901) in which `*` stands for every element. */
+  readonly pointer: string;
+  readonly reduce: "mean" | "max" | "min" | "first";
+  /** The figure that means 1: 1 or 100, usually. */
+  readonly scale: number;
+}
+
+export interface Route {
+  readonly name: string;
+  readonly match: {
+    /** Upper-case; empty means every method. */
+    readonly methods: readonly string[];
+    /** Path without a trailing `**`. */
+    readonly path: string;
+    /** True where the file says `/**`: everything below `path` matches. */
+    readonly prefix: boolean;
+  };
+  readonly action: RouteAction;
+  readonly idempotent: boolean;
+  readonly timeoutMs: number;
+}
+
+export type RouteAction =
+  | { readonly kind: "split"; readonly flag: string; readonly stable: Target; readonly candidate: Target }
+  | { readonly kind: "forward"; readonly target: Target }
+  | { readonly kind: "respond"; readonly status: number; readonly contentType: string; readonly body: string };
+
+export interface Target {
+  readonly upstream: string;
+  /** Replaces the route's matched path; undefined leaves the path as it came. */
+  readonly path: string | undefined;
+}
+
+export type IdentitySource =
+  | { readonly kind: "header"; readonly name: string; readonly trustedOnly: boolean }
+  | { readonly kind: "query"; readonly name: string }
+  | { readonly kind: "cookie" }
+  | { readonly kind: "address" };
+
+export interface Sticky {
+  readonly cookie: string;
+  /** Undefined: the secret is made once and kept in the state directory. */
+  readonly secret: string | undefined;
+  readonly maxAgeMs: number;
+}
+
+/** A header that trusted hops use to name a user's segment, and what its values mean. */
+export interface SegmentHeader {
+  readonly name: string;
+  /** Header value in lower case -> segment. */
+  readonly values: Readonly<Record<string, string>>;
+}
+
+/** What a trusted hop may send to choose the arm of one request. */
+export interface Override {
+  readonly source: "header" | "query";
+  readonly name: string;
+  readonly value: string;
+  readonly arm: AssignedArm;
+}
+
+/** Bounds on what one client, connection or request may use. */
+export interface Limits {
+  readonly headerBytes: number;
+  /** 0: no limit. */
+  readonly bodyBytes: number;
+  /** A request body up to this size is kept, so that it can be sent a second time. */
+  readonly replayBytes: number;
+  /** An answer up to this size is held back until it has been judged. */
+  readonly answerBytes: number;
+  /** Client connections of one worker. */
+  readonly connections: number;
+  readonly headerTimeoutMs: number;
+  /** Longest silence inside a request body. */
+  readonly bodyTimeoutMs: number;
+  readonly keepAliveMs: number;
+  /** Lost candidate attempts left running at a time in one worker. */
+  readonly observedAttempts: number;
+  /** How long such an attempt may go on after its request began. */
+  readonly observedForMs: number;
+}
+
+export interface AccessLog {
+  readonly enabled: boolean;
+  /** Share of requests on routes that are not split; split routes use their flag's sampling rate. Basis points. */
+  readonly samplingBp: number;
+  readonly user: "hash" | "plain" | "none";
+}
+
+export interface Flag {
+  readonly name: string;
+  readonly salt: string;
+  readonly settings: FlagSettings;
+  /** How long figures are kept by those who store them. */
+  readonly retentionDays: number;
+}
+
+/** What ops change live. The file gives the first value of each; the store may replace any. */
+export interface FlagSettings {
+  readonly enabled: boolean;
+  readonly killSwitch: boolean;
+  readonly weightBp: number;
+  readonly segments: readonly SegmentRule[];
+  readonly fallback: FallbackSettings;
+  readonly samplingBp: number;
+}
+
+export interface SegmentRule {
+  readonly name: string;
+  readonly weightBp: number;
+  /** True: this figure counts instead of the global one. False: it caps the global one. */
+  readonly override: boolean;
+}
+
+export interface FallbackSettings {
+  readonly enabled: boolean;
+  readonly responseTimeMs: number;
+  /** Kept for the arm breaker; no single answer is judged by it. Basis points. */
+  readonly errorRateBp: number;
+  /** Floor of an answer's quality. Basis points. */
+  readonly accuracyBp: number;
+}

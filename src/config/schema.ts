@@ -1,0 +1,37 @@
+import type { z } from "zod";
+import * as server from "./schema-server.ts";
+import * as traffic from "./schema-traffic.ts";
+import * as users from "./schema-users.ts";
+import { mapping } from "./shapes.ts";
+
+/** The configuration file. Its keys are in the order in which people should meet them. */
+export const configSchema = mapping(
+  {
+    listeners: server.listeners,
+    admin: server.admin,
+    store: server.store,
+    upstreams: traffic.upstreams,
+    routes: traffic.routes,
+    flags: users.flags,
+    identity: users.identity,
+    identity_ignore: users.identityIgnore,
+    sticky: users.sticky,
+    trusted_hops: users.trustedHops,
+    segment_header: users.segmentHeader,
+    overrides: users.overrides,
+    limits: server.limits,
+    drain: server.drain,
+    response_headers: server.responseHeaders,
+    access_log: server.accessLog,
+    metrics: server.metrics,
+    name: server.name,
+    state_directory: server.stateDirectory,
+    workers: server.workers,
+    worker_heap: server.workerHeap,
+    transport: server.transport,
+  },
+  "routes: [...]",
+);
+
+/** The file after its scalars have been read and its defaults filled in. */
+export type ConfigFile = z.output<typeof configSchema>;
