@@ -1,0 +1,25 @@
+import type { Config } from "../config/config.ts";
+import { DEFAULT_PREFIX } from "./keys.ts";
+import { createLastGood } from "./last-good.ts";
+import type { StoreLog } from "./log.ts";
+import { createMemoryStore } from "./memory-store.ts";
+import { createRedisStore } from "./redis-store.ts";
+import type { SettingsStore } from "./store.ts";
+
+interface StoreOptions {
+  readonly config: Pick<Config, "store" | "flags" | "stateDirectory">;
+  /** Name of this program among those that share the store; unique among them. */
+  readonly instance: string;
+  readonly log: StoreLog;
+  /** Begins every name in Redis; `crossfade:` unless given. */
+  readonly prefix?: string;
+}
+
+/** The store that the configuration names. Nothing happens before its `start`. */
+export function createStore({ config, instance, log, prefix = DEFAULT_PREFIX }: StoreOptions): SettingsStore {
+  const { store, flags, stateDirectory } = config;
+  const kept = store.kind === "memory" ? "memory" : prefix;
+  const lastGood = createLastGood({ directory: stateDirectory || undefined, prefix: kept, log });
+  if (store.kind === "memory") return createMemoryStore({ config, instance, lastGood });
+  return createRedisStore({ config: { store, flags }, instance, log, prefix, lastGood });
+}

@@ -1,0 +1,292 @@
+import { randomHex } from "../core/random-id.ts";
+import type { Flag } from "../config/config.ts";
+import { type Commit, invalid, isLost, judgeEdit, killed, killField, planChange, refusals, writeBack } from "./decide.ts";
+import { type Held, type KillMark, setIn } from "./held.ts";
+import type { FlagKeys, SetId } from "./keys.ts";
+import type { StoreLog } from "./log.ts";
+import { COMMIT, NUMBER_SET, READ } from "./scripts.ts";
+import type { Session } from "./session.ts";
+import { SetFollower } from "./set-follower.ts";
+import type { HeldSet } from "./sets.ts";
+import { type Author, type Rejection, RevisionConflict, StoreUnavailable } from "./store.ts";
+import { flatten, fieldOf, parseView, revisionText, sameFields, type View } from "./view.ts";
+
+/** How often a change is tried anew because somebody else's came first. */
+const MOST_TRIES = 100;
+
+/**
+ * One flag, followed through every session: reads what Redis holds, has unjudged edits numbered, writes back what was
+ * lost, and hands on what is in force.
+ *
+ * Everything that reads and then writes goes through one queue, so that an answer is never judged by a newer state.
+ */
+export class FlagFollower {
+  readonly flag: Flag;
+  readonly keys: FlagKeys;
+  readonly #instance: string;
+  readonly #log: StoreLog;
+  readonly #onHeld: (held: Held) => void;
+  readonly #onRejected: (rejection: Rejection) => void;
+  readonly #onRestored: (session: Session) => void;
+  readonly #sets: readonly SetFollower[];
+  #held: Held;
+  #queue: Promise<unknown> = Promise.resolve();
+  #waiting: Promise<View> | undefined;
+  #reported: readonly Rejection[] = [];
+
+  constructor(options: {
+    readonly flag: Flag;
+    readonly keys: FlagKeys;
+    readonly instance: string;
+    readonly log: StoreLog;
+    readonly held: Held;
+    readonly onHeld: (held: Held) => void;
+    readonly onRejected: (rejection: Rejection) => void;
+    /** The store had lost its data, of the instances too. */
+    readonly onRestored: (session: Session) => void;
+  }) {
+    this.flag = options.flag;
+    this.keys = options.keys;
+    this.#instance = options.instance;
+    this.#log = options.log;
+    this.#held = options.held;
+    this.#onHeld = options.onHeld;
+    this.#onRejected = options.onRejected;
+    this.#onRestored = options.onRestored;
+    this.#sets = options.keys.sets.map(
+      ({ id, key }, index) =>
+        new SetFollower({
+          id,
+          key,
+          index,
+          keys: options.keys,
+          instance: options.instance,
+          log: options.log,
+          held: () => this.#held,
+          refresh: (session) => this.refresh(session),
+          hold: (session, set) => this.#exclusive(() => this.#holdSet(session, id, key, set)),
+        }),
+    );
+  }
+
+  get held(): Held {
+    return this.#held;
+  }
+
+  /** What stands wrong in the flag's keys now. */
+  get rejections(): readonly Rejection[] {
+    return this.#reported;
+  }
+
+  /** Everything anew: at the beginning of a session, when nothing that was known is certain any more. */
+  async synchronize(session: Session): Promise<void> {
+    await this.refresh(session);
+    await Promise.all(this.#sets.map((set) => set.loadOnce(session)));
+  }
+
+  /** Somebody wrote these keys. Undefined: any key may be gone. */
+  changed(session: Session, keys: readonly string[] | undefined): void {
+    const touched = (key: string): boolean => keys === undefined || keys.includes(key);
+    if (touched(this.keys.flags)) run(session, this.refresh(session));
+    for (const set of this.#sets) if (touched(set.key)) run(session, set.load(session));
+  }
+
+  /** A look without a cause, should a message have been lost. `thorough` reads the smaller sets again. */
+  async poll(session: Session, thorough: boolean): Promise<void> {
+    const view = await this.refresh(session);
+    for (const set of this.#sets) if (set.isDue(session, view, thorough)) run(session, set.load(session));
+  }
+
+  /** Reads and settles. Calls that come before the reading has begun share it; one that comes later gets another. */
+  async refresh(session: Session): Promise<View> {
+    this.#waiting ??= this.#exclusive(() => {
+      this.#waiting = undefined;
+      return this.#settle(session);
+    });
+    return this.#waiting;
+  }
+
+  async change(
+    session: Session,
+    fields: Readonly<Record<string, string | null>>,
+    by: Author,
+    ifRevision: number | undefined,
+  ): Promise<number> {
+    return this.#exclusive(() => this.#change(session, fields, by, ifRevision));
+  }
+
+  /** Sets or clears what was said here about killing; in force at once, in the store later. */
+  mark(mark: KillMark | undefined): void {
+    this.#hold({ ...this.#held, mark });
+  }
+
+  async #change(
+    session: Session,
+    fields: Readonly<Record<string, string | null>>,
+    by: Author,
+    ifRevision: number | undefined,
+  ): Promise<number> {
+    for (let tries = 0; tries < MOST_TRIES; tries++) {
+      const view = await this.#settle(session);
+      const misplaced = refusals(this.flag, view, this.keys).filter(({ field }) => field === "flags");
+      if (misplaced.length > 0) throw invalid(this.flag, misplaced);
+      const current = view.revision ?? 0;
+      if (ifRevision !== undefined && ifRevision !== current) throw new RevisionConflict(current);
+      const commit = planChange(this.flag, view, fields, by);
+      if (commit === undefined) return current;
+      if (await this.#commit(session, view, commit)) {
+        this.#apply(session, await this.#read(session));
+        return commit.revision;
+      }
+    }
+    throw new StoreUnavailable(`the settings of ${this.flag.name} change too fast for this change to be made; try again`);
+  }
+
+  /** Brings Redis and this instance to agree; resolves with what they agree on. */
+  async #settle(session: Session): Promise<View> {
+    for (let tries = 0; tries < MOST_TRIES; tries++) {
+      const view = await this.#read(session);
+      if (view.kind === "large" || view.kind === "other") {
+        this.#report(view);
+        return view;
+      }
+      const lost = isLost(this.#held, view);
+      const commit = lost ? writeBack(this.flag, this.#held, view, this.#instance) : judgeEdit(this.flag, view);
+      if (commit === undefined) {
+        this.#apply(session, view);
+        return (await this.#shareMark(session, view)) ? this.#read(session) : view;
+      }
+      if (lost) for (const set of this.#sets) set.lost(view);
+      if ((await this.#commit(session, view, commit)) && lost) {
+        this.#onRestored(session);
+        this.#log.warn(
+          { flag: this.flag.name, revision: commit.revision, changes: commit.audit[0]?.changes },
+          `${commit.audit[0]?.reason ?? ""}; the settings held here were written back`,
+        );
+      }
+    }
+    throw new StoreUnavailable(`the settings of ${this.flag.name} change too fast to be read`);
+  }
+
+  async #read(session: Session): Promise<View> {
+    const { flags, seen, accepted, revision, digests, sets } = this.keys;
+    return parseView(await session.run(READ, [flags, seen, accepted, revision, digests, ...sets.map(({ key }) => key)], []));
+  }
+
+  async #commit(session: Session, view: View, commit: Commit): Promise<boolean> {
+    const { flags, seen, accepted, revision, audit } = this.keys;
+    const written = Object.entries(commit.written);
+    const plan = {
+      write: written.flatMap(([name, value]) => (value === null ? [] : [name, value])),
+      remove: written.flatMap(([name, value]) => (value === null ? [name] : [])),
+      ...(commit.seen ? { seen: flatten(commit.seen) } : {}),
+      accepted: flatten(commit.accepted),
+      revision: revisionText(commit.revision, commit.history),
+      audit: commit.audit.map(({ who, reason, revision: number, status, changes }) => ({
+        // Half a surrogate pair is text to us, and a fault to the JSON reader of Redis.
+        who: who.toWellFormed(),
+        reason: reason.toWellFormed(),
+        revision: String(number),
+        status,
+        changes: JSON.stringify(changes),
+      })),
+    };
+    const done = await session.run(
+      COMMIT,
+      [flags, seen, accepted, revision, audit],
+      [view.revisionText, view.fingerprint, JSON.stringify(plan)],
+    );
+    return done === 1;
+  }
+
+  /** Puts in force here what Redis holds and has numbered. */
+  #apply(session: Session, view: View, sets = this.#held.sets): void {
+    // While a set is still on its way the number stays behind: it says what is wholly applied.
+    const complete = this.#sets.every((set) => set.agrees(view, sets));
+    this.#hold({
+      ...this.#held,
+      sets,
+      accepted: sameFields(view.accepted, this.#held.accepted) ? this.#held.accepted : view.accepted,
+      revision: complete ? (view.revision ?? 0) : this.#held.revision,
+      history: complete ? view.history : this.#held.history,
+      origin: "store",
+    });
+    this.#report(view);
+    for (const set of this.#sets) if (set.isDue(session, view, false)) run(session, set.load(session));
+  }
+
+  /** Numbers what a set holds, unless another instance has, and puts it in force. */
+  async #holdSet(session: Session, id: SetId, key: string, set: HeldSet): Promise<boolean> {
+    const view = await this.#settle(session);
+    if ((fieldOf(view.digests, id) ?? "") !== set.digest) {
+      const { digests, revision, audit } = this.keys;
+      const next = (view.revision ?? 0) + 1;
+      const people = (size: number): string | null => (size === 0 ? null : `${size} users`);
+      const changes = [{ field: id, from: people(setIn(this.#held.sets, id).size), to: people(set.size) }];
+      const numbered = await session.run(
+        NUMBER_SET,
+        [key, digests, revision, audit],
+        [id, set.digest, set.size, view.revisionText, revisionText(next, view.history || randomHex(4)), next, JSON.stringify(changes)],
+      );
+      if (numbered !== 1) return false;
+    }
+    // The same members again: what the workers hold already stays.
+    const sets = set.digest === setIn(this.#held.sets, id).digest ? this.#held.sets : { ...this.#held.sets, [id]: set };
+    this.#apply(session, await this.#read(session), sets);
+    return true;
+  }
+
+  /** Tells the store of a kill that it has not heard of. True: it was written. */
+  async #shareMark(session: Session, view: View): Promise<boolean> {
+    const { mark } = this.#held;
+    if (mark === undefined) return false;
+    const there = killed(this.flag, view.accepted);
+    if (there === mark.killed) {
+      this.mark(undefined);
+      return false;
+    }
+    // A kill always goes through. A revival counts for what was in force when it was said, not for a kill since then.
+    if (!mark.killed && view.revision !== mark.revision) {
+      this.#log.warn(
+        { flag: this.flag.name, ...mark, current: view.revision },
+        "the flag was revived here without the store, which has had changes since; the store's word counts",
+      );
+      this.mark(undefined);
+      return false;
+    }
+    const commit = planChange(this.flag, view, killField(this.flag, mark.killed), mark);
+    if (commit === undefined || !(await this.#commit(session, view, commit))) {
+      run(session, this.refresh(session));
+      return false;
+    }
+    this.#apply(session, await this.#read(session));
+    this.mark(undefined);
+    return true;
+  }
+
+  #hold(held: Held): void {
+    const names: readonly (keyof Held)[] = ["revision", "history", "accepted", "sets", "mark", "origin"];
+    if (names.every((name) => held[name] === this.#held[name])) return;
+    this.#held = held;
+    this.#onHeld(held);
+  }
+
+  /** Each wrong value is reported once, as long as it stands there. */
+  #report(view: View): void {
+    const found = refusals(this.flag, view, this.keys);
+    const known = new Set(this.#reported.map((rejection) => JSON.stringify(rejection)));
+    this.#reported = found;
+    for (const rejection of found) if (!known.has(JSON.stringify(rejection))) this.#onRejected(rejection);
+  }
+
+  async #exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#queue.then(work);
+    this.#queue = result.catch(() => {});
+    return result;
+  }
+}
+
+/** Work that nobody waits for: what goes wrong in it ends the session, and the next one begins with reading all. */
+export function run(session: Session, work: Promise<unknown>): void {
+  work.catch((error: unknown) => session.end(error));
+}

@@ -1,0 +1,53 @@
+/**
+ * Every name in Redis. All keys of a flag share one hash tag, so that one script may touch them together. What ops write
+ * is `flags`, `segment:*`, `allow` and `deny`; the rest is ours.
+ */
+export const DEFAULT_PREFIX = "crossfade:";
+
+/** Where Redis announces changed keys to connections that asked for it. */
+export const INVALIDATION_CHANNEL = "__redis__:invalidate";
+
+/** `allow`, `deny` or `segment:<name>`: how a set is called in the audit, in refusals and on disk. */
+export type SetId = string;
+
+export interface FlagKeys {
+  /** Hash that ops edit. */
+  readonly flags: string;
+  /** The copy of `flags` that was judged last. */
+  readonly seen: string;
+  /** The fields in force. */
+  readonly accepted: string;
+  /** Number of the last accepted change. */
+  readonly revision: string;
+  /** Hash: set -> digest of the members that were numbered last. */
+  readonly digests: string;
+  readonly audit: string;
+  readonly instances: string;
+  readonly sets: readonly { readonly id: SetId; readonly key: string }[];
+  /** A set under construction, before it takes its place at once. Outside what is followed. */
+  restoring(id: SetId, instance: string): string;
+}
+
+export function flagKeys(prefix: string, flag: string, segments: readonly string[]): FlagKeys {
+  const base = `${prefix}{${flag}}:`;
+  const ids = ["allow", "deny", ...segments.map((name) => `segment:${name}`)];
+  return {
+    flags: `${base}flags`,
+    seen: `${base}seen`,
+    accepted: `${base}accepted`,
+    revision: `${base}revision`,
+    digests: `${base}digests`,
+    audit: `${base}audit`,
+    instances: `${base}instances`,
+    sets: ids.map((id) => ({ id, key: base + id })),
+    restoring: (id, instance) => `${base}restoring:${instance}:${id}`,
+  };
+}
+
+/**
+ * What to follow for a flag: the keys that ops write and no others, so that our own bookkeeping makes no noise. Redis
+ * refuses prefixes of which one begins another; these four cannot.
+ */
+export function followedPrefixes(prefix: string, flag: string): readonly string[] {
+  return ["flags", "allow", "deny", "segment:"].map((part) => `${prefix}{${flag}}:${part}`);
+}

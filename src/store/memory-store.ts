@@ -1,0 +1,155 @@
+import type { Flag } from "../config/config.ts";
+import type { FlagState } from "../rollout/flag-state.ts";
+import { killField, planChange, validate } from "./decide.ts";
+import { FROM_FILE, type Held, sameState, stateOf } from "./held.ts";
+import type { LastGood } from "./last-good.ts";
+import { AUDIT_LENGTH } from "./scripts.ts";
+import {
+  type AuditEntry,
+  type Author,
+  type InstanceState,
+  RevisionConflict,
+  type SettingsStore,
+  type StoreHealth,
+  type StoreListener,
+  type Rejection,
+} from "./store.ts";
+import type { Fields, View } from "./view.ts";
+
+interface MemoryStoreOptions {
+  readonly config: { readonly flags: readonly Flag[] };
+  readonly instance: string;
+  readonly lastGood: LastGood;
+  readonly now?: () => number;
+}
+
+/** Live settings of one program alone: from the file, changed through the admin API, kept on disk. */
+export function createMemoryStore(options: MemoryStoreOptions): SettingsStore {
+  return new MemoryStore(options);
+}
+
+interface Entry {
+  readonly flag: Flag;
+  readonly index: number;
+  readonly audit: AuditEntry[];
+  held: Held;
+  acknowledged: { readonly revision: number; readonly at: number } | undefined;
+}
+
+class MemoryStore implements SettingsStore {
+  readonly #options: MemoryStoreOptions;
+  readonly #now: () => number;
+  readonly #entries: readonly Entry[];
+  #states: FlagState[];
+  #listener: StoreListener | undefined;
+  #audited = 0;
+
+  constructor(options: MemoryStoreOptions) {
+    this.#options = options;
+    this.#now = options.now ?? Date.now;
+    this.#entries = options.config.flags.map((flag, index) => ({ flag, index, audit: [], held: FROM_FILE, acknowledged: undefined }));
+    this.#states = this.#entries.map(({ flag, held }) => stateOf(flag, held));
+  }
+
+  async start(listener: StoreListener): Promise<void> {
+    const kept = await this.#options.lastGood.load();
+    for (const entry of this.#entries) entry.held = kept.get(entry.flag.name) ?? FROM_FILE;
+    this.#states = this.#entries.map(({ flag, held }) => stateOf(flag, held));
+    this.#listener = listener;
+    listener.onHealth(this.health);
+    for (const state of this.#states) listener.onState(state);
+  }
+
+  get states(): readonly FlagState[] {
+    return this.#states;
+  }
+
+  /** Values are judged before they are taken: none can stand refused. */
+  get rejections(): readonly Rejection[] {
+    return [];
+  }
+
+  get health(): StoreHealth {
+    const fromDisk = this.#entries.some(({ held }) => held.origin === "disk");
+    return { kind: "memory", up: true, message: "", origin: fromDisk ? "disk" : "file" };
+  }
+
+  async change(flag: string, fields: Readonly<Record<string, string | null>>, by: Author, ifRevision?: number): Promise<number> {
+    const entry = this.#find(flag);
+    validate(entry.flag, fields);
+    const { revision } = entry.held;
+    if (ifRevision !== undefined && ifRevision !== revision) throw new RevisionConflict(revision);
+    const commit = planChange(entry.flag, viewOf(entry.held), fields, by);
+    if (!commit) return revision;
+    for (const planned of commit.audit) {
+      const at = this.#now();
+      entry.audit.push({ ...planned, id: `${at}-${this.#audited++}`, at: new Date(at).toISOString() });
+    }
+    if (entry.audit.length > AUDIT_LENGTH) entry.audit.splice(0, entry.audit.length - AUDIT_LENGTH);
+    this.#hold(entry, { ...entry.held, accepted: commit.accepted, revision: commit.revision, history: commit.history });
+    return commit.revision;
+  }
+
+  fields(flag: string): Fields {
+    return this.#find(flag).held.accepted;
+  }
+
+  async kill(flag: string, killed: boolean, by: Author): Promise<{ readonly revision: number; readonly shared: boolean }> {
+    const revision = await this.change(flag, killField(this.#find(flag).flag, killed), by);
+    await this.#options.lastGood.settle();
+    return { revision, shared: true };
+  }
+
+  acknowledge(flag: string, revision: number): void {
+    this.#find(flag).acknowledged = { revision, at: this.#now() };
+  }
+
+  async instances(flag: string): Promise<readonly InstanceState[]> {
+    const { acknowledged } = this.#find(flag);
+    if (!acknowledged) return [];
+    return [
+      { instance: this.#options.instance, revision: acknowledged.revision, at: new Date(acknowledged.at).toISOString(), alive: true },
+    ];
+  }
+
+  async audit(flag: string, count: number): Promise<readonly AuditEntry[]> {
+    return this.#find(flag).audit.toReversed().slice(0, count);
+  }
+
+  async close(): Promise<void> {
+    await this.#options.lastGood.settle();
+  }
+
+  #find(flag: string): Entry {
+    const entry = this.#entries.find((one) => one.flag.name === flag);
+    if (!entry)
+      throw new RangeError(`there is no flag ${JSON.stringify(flag)}; known: ${this.#entries.map((one) => one.flag.name).join(", ")}`);
+    return entry;
+  }
+
+  #hold(entry: Entry, held: Held): void {
+    entry.held = held;
+    this.#options.lastGood.keep(entry.flag.name, held);
+    const state = stateOf(entry.flag, held);
+    const before = this.#states[entry.index];
+    if (before && sameState(before, state)) return;
+    this.#states = this.#states.with(entry.index, state);
+    this.#listener?.onState(state);
+  }
+}
+
+/** What a store would hold: here nobody edits behind our back, so the hash is what is in force. */
+function viewOf(held: Held): View {
+  return {
+    kind: "hash",
+    fingerprint: "",
+    revisionText: "",
+    revision: held.revision,
+    history: held.history,
+    raw: held.accepted,
+    seen: held.accepted,
+    accepted: held.accepted,
+    digests: {},
+    sets: [],
+  };
+}
