@@ -1,0 +1,68 @@
+import type { Config } from "../config/config.ts";
+import { ARMS, ATTEMPT_KINDS, FALLBACK_REASONS, OUTCOMES } from "../core/words.ts";
+import { durationEdges, qualityEdges } from "./edges.ts";
+import { tableBytes, type TablePlace, type TableShape } from "./series.ts";
+
+/** Where everything lies in a worker's buffer. A function of the configuration alone, so both sides compute the same. */
+export interface MeterLayout {
+  readonly bytes: number;
+  readonly tables: Readonly<Record<TableName, TablePlace>>;
+}
+
+export const TABLE_NAMES = ["requests", "durations", "attempts", "quality", "fallbacks", "cuts", "malformed"] as const;
+export type TableName = (typeof TABLE_NAMES)[number];
+
+/** Numbers at the head of the buffer, before the tables. */
+export const GAUGES = ["connections", "exchanges", "observing", "lag", "lagPeak", "lagPeakBefore"] as const;
+export type GaugeName = (typeof GAUGES)[number];
+
+const GAUGE_BYTES = 64;
+
+/** Status codes are 0..999. */
+const STATUSES = 1_000;
+
+/** Most series of one table in one worker; what comes after them is counted as lost. */
+const MAX_COUNTERS = 16_384;
+const MAX_HISTOGRAMS = 4_096;
+
+/**
+ * Routes and segments have one value more than the configuration names: index 0 is "none" (a request that no route took,
+ * a user in no segment), so the numbers of {@link Meters} are shifted by one.
+ */
+export function meterLayout(config: Config): MeterLayout {
+  const routes = config.routes.length + 1;
+  const upstreams = config.upstreams.length;
+  const segments = Math.max(0, ...config.flags.map((flag) => flag.settings.segments.length)) + 1;
+  const arms = ARMS.length;
+  const durations = durationEdges(config);
+  const shapes: Record<TableName, TableShape> = {
+    requests: shape([routes, arms, arms, segments, OUTCOMES.length, STATUSES], undefined),
+    durations: shape([routes, arms, arms, segments], durations),
+    attempts: shape([routes, upstreams, ATTEMPT_KINDS.length, OUTCOMES.length], durations),
+    quality: shape([routes, upstreams, segments], qualityEdges(config)),
+    fallbacks: shape([routes, FALLBACK_REASONS.length], undefined),
+    cuts: shape([routes], undefined),
+    malformed: shape([STATUSES], undefined),
+  };
+  let bytes = GAUGE_BYTES;
+  const place = (name: TableName): TablePlace => {
+    const offset = bytes;
+    bytes += tableBytes(shapes[name]);
+    return { ...shapes[name], offset };
+  };
+  const tables = {
+    requests: place("requests"),
+    durations: place("durations"),
+    attempts: place("attempts"),
+    quality: place("quality"),
+    fallbacks: place("fallbacks"),
+    cuts: place("cuts"),
+    malformed: place("malformed"),
+  };
+  return { bytes, tables };
+}
+
+function shape(sizes: readonly number[], edges: Float64Array | undefined): TableShape {
+  const all = sizes.reduce((product, size) => product * size, 1);
+  return { sizes, edges, rows: Math.min(all, edges === undefined ? MAX_COUNTERS : MAX_HISTOGRAMS) };
+}

@@ -1,0 +1,19 @@
+import type { Arm, AttemptKind, FallbackReason, Outcome } from "../core/words.ts";
+
+/**
+ * What the data path reports. Routes, upstreams and segments are given by their number in the configuration (order of
+ * the file; segments within the flag of the route; route and segment -1 are "none"), so that recording is arithmetic on shared typed arrays.
+ */
+export interface Meters {
+  /** One request as its client saw it. `status` is 499 when the client left. */
+  request(route: number, assigned: Arm, served: Arm, segment: number, outcome: Outcome, status: number, ms: number): void;
+  /** One attempt as it truly was. A `ms` of an attempt that was cut is the least it can have taken. */
+  attempt(route: number, upstream: number, kind: AttemptKind, outcome: Outcome, ms: number): void;
+  /** What an answer said of its own quality, 0..1. */
+  quality(route: number, upstream: number, segment: number, ratio: number): void;
+  fallback(route: number, reason: FallbackReason): void;
+  /** A lost attempt that was still open when observation ended: its duration is known only as "at least". */
+  observationCut(route: number): void;
+  /** A request that no route saw: malformed, ambiguous, too large. */
+  malformed(status: number): void;
+}

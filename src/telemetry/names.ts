@@ -1,0 +1,158 @@
+/** A metric as Prometheus sees it. Labels come from closed sets; none ever holds a user's id. */
+export interface MetricName {
+  readonly name: string;
+  readonly type: "counter" | "gauge" | "histogram";
+  readonly labels: readonly string[];
+  readonly help: string;
+}
+
+/** Every metric of our own. */
+export const METRICS = {
+  requests: {
+    name: "crossfade_requests_total",
+    type: "counter",
+    labels: ["route", "assigned", "served", "segment", "outcome", "code"],
+    help: "Requests as their clients saw them.",
+  },
+  durations: {
+    name: "crossfade_request_duration_seconds",
+    type: "histogram",
+    labels: ["route", "assigned", "served", "segment"],
+    help: "Time from a request's head to the end of its answer, as the client saw it.",
+  },
+  attempts: {
+    name: "crossfade_attempt_duration_seconds",
+    type: "histogram",
+    labels: ["route", "upstream", "kind", "outcome"],
+    help: "Time that one send to an upstream truly took, whether or not its answer was used.",
+  },
+  quality: {
+    name: "crossfade_quality_ratio",
+    type: "histogram",
+    labels: ["route", "upstream", "segment"],
+    help: "What answers said of their own quality, 0 to 1.",
+  },
+  fallbacks: {
+    name: "crossfade_fallbacks_total",
+    type: "counter",
+    labels: ["route", "reason"],
+    help: "Requests of the candidate arm that the stable arm had to answer.",
+  },
+  cuts: {
+    name: "crossfade_observation_cut_total",
+    type: "counter",
+    labels: ["route"],
+    help: "Lost attempts that were still open when their observation ended, so that their duration is known only as a minimum.",
+  },
+  malformed: {
+    name: "crossfade_malformed_requests_total",
+    type: "counter",
+    labels: ["code"],
+    help: "Requests refused before any route saw them.",
+  },
+  lost: {
+    name: "crossfade_records_lost_total",
+    type: "counter",
+    labels: ["table"],
+    help: "Records not counted because their table of series was full or their labels unknown.",
+  },
+  percentage: {
+    name: "crossfade_flag_percentage",
+    type: "gauge",
+    labels: ["flag", "segment"],
+    help: "Configured share of users on the candidate arm, 0 to 100; an empty segment is the global figure.",
+  },
+  enabled: { name: "crossfade_flag_enabled", type: "gauge", labels: ["flag"], help: "1 while the flag is enabled." },
+  killed: {
+    name: "crossfade_kill_switch",
+    type: "gauge",
+    labels: ["flag"],
+    help: "1 while the kill switch holds everybody on the stable arm.",
+  },
+  revision: {
+    name: "crossfade_config_revision",
+    type: "gauge",
+    labels: ["flag"],
+    help: "Revision of the flag's settings in force here; 0 is the configuration file's own.",
+  },
+  rejected: {
+    name: "crossfade_config_rejected_total",
+    type: "counter",
+    labels: ["reason"],
+    help: "Live settings that were refused; the revision before them stays in force.",
+  },
+  storeUp: { name: "crossfade_store_up", type: "gauge", labels: [], help: "1 while the store of the live settings can be reached." },
+  lag: {
+    name: "crossfade_event_loop_lag_seconds",
+    type: "gauge",
+    labels: ["worker"],
+    help: "How late the worker's last heartbeat ran.",
+  },
+  lagPeak: {
+    name: "crossfade_event_loop_lag_peak_seconds",
+    type: "gauge",
+    labels: ["worker"],
+    help: "How late the worker's latest heartbeat ran within the last 30 to 60 seconds.",
+  },
+  restarts: { name: "crossfade_worker_restarts_total", type: "counter", labels: ["worker"], help: "Times the worker was replaced." },
+  upstreamUp: {
+    name: "crossfade_upstream_up",
+    type: "gauge",
+    labels: ["upstream", "endpoint"],
+    help: "1 while the endpoint's health check succeeds; absent where there is none.",
+  },
+  connections: { name: "crossfade_open_connections", type: "gauge", labels: ["worker"], help: "Client connections open now." },
+  exchanges: { name: "crossfade_open_exchanges", type: "gauge", labels: ["worker"], help: "Requests being read or answered now." },
+  observing: {
+    name: "crossfade_open_observations",
+    type: "gauge",
+    labels: ["worker"],
+    help: "Lost attempts left open now to learn how long they truly take.",
+  },
+  build: { name: "crossfade_build_info", type: "gauge", labels: ["version", "node"], help: "Always 1; the labels say what runs." },
+} as const satisfies Record<string, MetricName>;
+
+/**
+ * Names that dashboards made for other proxies expect, exported besides our own when the configuration gives a prefix.
+ * `version` is the name of an upstream, `endpoint` the name of a route.
+ */
+export function compatibleMetrics(prefix: string) {
+  return {
+    responseTime: {
+      name: `${prefix}_response_time_seconds`,
+      type: "histogram",
+      labels: ["version", "endpoint"],
+      help: "Time to the end of the answer as the client saw it, by the upstream that served.",
+    },
+    accuracy: {
+      name: `${prefix}_accuracy_score`,
+      type: "histogram",
+      labels: ["version", "user_segment"],
+      help: "What answers said of their own quality, 0 to 1.",
+    },
+    split: {
+      name: `${prefix}_traffic_split_ratio`,
+      type: "gauge",
+      labels: ["version"],
+      help: "Share of the last minute's requests on split routes that the split assigned to the upstream.",
+    },
+    requests: {
+      name: "http_requests_total",
+      type: "counter",
+      labels: ["version", "status"],
+      help: "Requests by the upstream that served.",
+    },
+    durations: {
+      name: "http_request_duration_seconds",
+      type: "histogram",
+      labels: ["version"],
+      help: "Time to the end of the answer as the client saw it, by the upstream that served.",
+    },
+    malformed: {
+      name: "malformed_requests_total",
+      type: "counter",
+      labels: [],
+      help: "Requests refused because they were malformed, ambiguous or too large.",
+    },
+  } as const satisfies Record<string, MetricName>;
+}
