@@ -1,0 +1,206 @@
+import { Deadline } from "../core/deadlines.ts";
+import type { AttemptKind, Outcome } from "../core/words.ts";
+import { decodeBody } from "../http/coding.ts";
+import type { ResponseHead } from "../http/head.ts";
+import { assess, type Verdict } from "../resilience/assess.ts";
+import { readQuality, type QualityReading } from "../resilience/quality.ts";
+import type { Call, CallFailure, CallHandler } from "../transport/transport.ts";
+import type { Context } from "./context.ts";
+import type { Destination } from "./routes.ts";
+
+/** An attempt that nobody waits for keeps no more of its answer than this, enough to read its quality. */
+const OBSERVED_BYTES = 262_144;
+
+/** What an attempt tells the exchange it belongs to. */
+export interface AttemptOwner {
+  readonly context: Context;
+  readonly routeIndex: number;
+  readonly segment: number;
+  readonly method: string;
+  readonly floorBp: number;
+  attemptInformed(attempt: Attempt, status: number, fields: readonly string[]): void;
+  /** The head of an answer that is passed on as it comes. */
+  attemptStarted(attempt: Attempt): void;
+  /** An answer too long to be held back. False: it is not wanted any more. */
+  attemptOverflowed(attempt: Attempt): boolean;
+  attemptData(attempt: Attempt, chunk: Uint8Array): void;
+  attemptEnded(attempt: Attempt): void;
+  attemptFailed(attempt: Attempt, failure: CallFailure): void;
+  /** The attempt has used up the time the route gives the candidate. */
+  attemptLate(attempt: Attempt): void;
+}
+
+/**
+ * One send to one upstream. `held`: its answer is kept until it is complete and judged. `streaming`: bytes go to the client as they
+ * come. `observed`: it lost, and is only left to finish so that its true duration is known.
+ */
+export class Attempt extends Deadline implements CallHandler {
+  readonly owner: AttemptOwner;
+  readonly to: Destination;
+  readonly kind: AttemptKind;
+  readonly startedAt: number;
+  endedAt = 0;
+  mode: "held" | "streaming" | "observed";
+  state: "open" | "complete" | "failed" = "open";
+  call: Call | undefined;
+  sent = false;
+  reused = false;
+  head: ResponseHead | undefined;
+  trailers: readonly string[] = [];
+  bytes = 0;
+  verdict: Verdict | undefined;
+  failure: CallFailure | undefined;
+  readonly #wantsQuality: boolean;
+  #chunks: Uint8Array[] = [];
+  #keeping = true;
+
+  constructor(owner: AttemptOwner, to: Destination, kind: AttemptKind, mode: "held" | "streaming", now: number, wantsQuality: boolean) {
+    super();
+    this.owner = owner;
+    this.to = to;
+    this.kind = kind;
+    this.mode = mode;
+    this.startedAt = now;
+    this.#wantsQuality = wantsQuality && to.backend.qualitySteps !== undefined;
+  }
+
+  /** The whole body of a held answer. */
+  get body(): Uint8Array {
+    const [only] = this.#chunks;
+    if (this.#chunks.length === 1 && only !== undefined) return only;
+    const whole = Buffer.concat(this.#chunks);
+    this.#chunks = [whole];
+    return whole;
+  }
+
+  /** Its whole answer is at hand. */
+  get servable(): boolean {
+    return this.state === "complete" && this.mode !== "streaming" && this.#keeping;
+  }
+
+  /** Ends it without an answer; `outcome` is what its figure is filed under. */
+  cancel(outcome: Outcome): void {
+    if (this.state !== "open") return;
+    this.state = "failed";
+    this.call?.cancel();
+    this.#close(outcome);
+  }
+
+  /** It lost. It may finish, unseen and within bounds. */
+  observe(): void {
+    if (this.state !== "open" || this.mode === "observed") return;
+    const { context } = this.owner;
+    const { limits } = context.config;
+    const left = limits.observedForMs - (performance.now() - this.startedAt);
+    if (context.observed.size >= limits.observedAttempts || left <= 0) {
+      this.cut();
+      return;
+    }
+    this.mode = "observed";
+    context.observed.add(this);
+    context.deadlines.set(this, left);
+  }
+
+  /** Observation ends before the attempt does: it took at least this long. */
+  cut(): void {
+    if (this.state !== "open") return;
+    this.owner.context.meters.observationCut(this.owner.routeIndex);
+    this.cancel("timeout");
+  }
+
+  override expired(): void {
+    if (this.mode === "observed") this.cut();
+    else this.owner.attemptLate(this);
+  }
+
+  onSent(reused: boolean): void {
+    this.sent = true;
+    this.reused = reused;
+  }
+
+  onInformation(status: number, fields: readonly string[]): void {
+    if (this.mode === "streaming") this.owner.attemptInformed(this, status, fields);
+  }
+
+  onHead(head: ResponseHead): void {
+    this.head = head;
+    if (this.mode === "streaming") {
+      this.#keeping = this.#wantsQuality;
+      this.owner.attemptStarted(this);
+    } else if (Number(head.get("content-length") ?? 0) > this.owner.context.config.limits.answerBytes) this.#overflow();
+  }
+
+  onData(chunk: Uint8Array): void {
+    this.bytes += chunk.length;
+    if (this.mode === "streaming") {
+      if (this.#keeping) this.#keep(chunk, OBSERVED_BYTES);
+      this.owner.attemptData(this, chunk);
+      return;
+    }
+    if (!this.#keeping) return;
+    if (this.mode === "observed") {
+      this.#keep(chunk, OBSERVED_BYTES);
+      return;
+    }
+    this.#chunks.push(chunk);
+    if (this.bytes > this.owner.context.config.limits.answerBytes) this.#overflow();
+  }
+
+  onEnd(trailers: readonly string[]): void {
+    this.trailers = trailers;
+    this.state = "complete";
+    const reading = this.#readQuality();
+    this.verdict = assess(this.head?.status ?? 0, reading, this.owner.floorBp);
+    if (reading?.kind === "figure") {
+      this.owner.context.meters.quality(this.owner.routeIndex, this.to.backend.index, this.owner.segment, reading.ratio);
+    }
+    this.#close(this.verdict.outcome);
+    this.owner.attemptEnded(this);
+  }
+
+  onFailure(failure: CallFailure): void {
+    this.state = "failed";
+    this.failure = failure;
+    this.#close(failure.kind);
+    this.owner.attemptFailed(this, failure);
+  }
+
+  #keep(chunk: Uint8Array, limit: number): void {
+    if (this.bytes > limit) {
+      this.#keeping = false;
+      this.#chunks = [];
+    } else this.#chunks.push(chunk);
+  }
+
+  /** Too long to judge: it goes to the client as it is, if the client still waits for it. */
+  #overflow(): void {
+    this.#keeping = false;
+    const held = this.#chunks;
+    this.#chunks = [];
+    if (this.mode === "observed" || !this.owner.attemptOverflowed(this)) return;
+    this.mode = "streaming";
+    for (const chunk of held) this.owner.attemptData(this, chunk);
+  }
+
+  #readQuality(): QualityReading | undefined {
+    const { config, qualitySteps } = this.to.backend;
+    const { head } = this;
+    if (!this.#wantsQuality || !this.#keeping || config.quality === undefined || qualitySteps === undefined) return undefined;
+    if (head === undefined || head.status >= 300 || head.status === 204 || this.owner.method === "HEAD") return undefined;
+    const plain = decodeBody(this.body, head.get("content-encoding"), this.owner.context.config.limits.answerBytes);
+    return plain === undefined ? { kind: "not-json" } : readQuality(plain, config.quality, qualitySteps);
+  }
+
+  #close(outcome: Outcome): void {
+    const { context, routeIndex } = this.owner;
+    // What was cut is filed under the time it was given, not under when the clock was looked at: it took at least that long.
+    const most = this.mode === "observed" ? this.startedAt + context.config.limits.observedForMs : Infinity;
+    this.endedAt = Math.min(performance.now(), most);
+    context.onProgress();
+    context.deadlines.clear(this);
+    context.observed.delete(this);
+    // What a client's leaving cut short says nothing about the upstream.
+    if (outcome === "cancelled") return;
+    context.meters.attempt(routeIndex, this.to.backend.index, this.kind, outcome, this.endedAt - this.startedAt);
+  }
+}

@@ -1,0 +1,92 @@
+import type { Config } from "../config/config.ts";
+import { Deadlines } from "../core/deadlines.ts";
+import { FORWARDED_FIELDS } from "../http/forwarded.ts";
+import type { FlagState } from "../rollout/flag-state.ts";
+import { compileRules, type Rules } from "../rollout/rules.ts";
+import type { AccessLog } from "../telemetry/access-log.ts";
+import type { Meters } from "../telemetry/meters.ts";
+import type { Attempt } from "./attempt.ts";
+import { createIdentityRules, type IdentityRules } from "./identify.ts";
+import type { ProxyOptions } from "./proxy.ts";
+import { compileBackends, compileRoutes, RouteTable } from "./routes.ts";
+import { createTrust } from "./trust.ts";
+
+/** Fields of ours that a backend may not set, since operators believe them. */
+const ANSWER_DROP: ReadonlySet<string> = new Set(["x-request-id", "x-service-version"]);
+
+/** Fields of a request that are never passed on, by who sent it and by whether its answer must come without a content coding. */
+export interface RequestDrops {
+  readonly trusted: { readonly plain: ReadonlySet<string>; readonly uncoded: ReadonlySet<string> };
+  readonly others: { readonly plain: ReadonlySet<string>; readonly uncoded: ReadonlySet<string> };
+}
+
+function createRequestDrops(config: Config): RequestDrops {
+  // Written anew for every upstream, whatever came.
+  const always = [...FORWARDED_FIELDS, "x-request-id", "traceparent"];
+  const believed = [
+    ...config.identity
+      .filter((source) => source.kind === "header" && source.trustedOnly)
+      .map((source) => ("name" in source ? source.name : "")),
+    ...(config.segmentHeader ? [config.segmentHeader.name] : []),
+    ...config.overrides.filter((override) => override.source === "header").map((override) => override.name),
+  ];
+  const pair = (named: readonly string[]): RequestDrops["trusted"] => {
+    const names = named.map((name) => name.replaceAll("_", "-"));
+    return { plain: new Set(names), uncoded: new Set([...names, "accept-encoding"]) };
+  };
+  return { trusted: pair(always), others: pair([...always, ...believed]) };
+}
+
+/** Everything a request needs and no request owns. */
+export class Context {
+  readonly config: Config;
+  readonly meters: Meters;
+  readonly accessLog: AccessLog;
+  readonly secret: Uint8Array;
+  readonly kills: Int32Array;
+  readonly onProgress: () => void;
+  readonly deadlines = new Deadlines();
+  readonly routes: RouteTable;
+  readonly identity: IdentityRules;
+  readonly isTrusted: (address: string) => boolean;
+  readonly requestDrops: RequestDrops;
+  readonly answerDrop = ANSWER_DROP;
+  /** Attempts that lost and are left to finish. */
+  readonly observed = new Set<Attempt>();
+  /** Rules by the flag's number; replaced as a whole, never changed. */
+  rules: readonly Rules[];
+
+  constructor(options: ProxyOptions) {
+    const { config } = options;
+    this.config = config;
+    this.meters = options.meters;
+    this.accessLog = options.accessLog;
+    this.secret = options.secret;
+    this.kills = options.kills;
+    this.onProgress = options.onProgress;
+    const backends = compileBackends(config, options.transport);
+    this.routes = new RouteTable(compileRoutes(config, backends));
+    this.identity = createIdentityRules(config, options.secret);
+    this.isTrusted = createTrust(config.trustedHops);
+    this.requestDrops = createRequestDrops(config);
+    this.rules = config.flags.map((flag) =>
+      compileRules(flag, { flag: flag.name, revision: 0, settings: flag.settings, allow: undefined, deny: undefined, members: {} }),
+    );
+  }
+
+  apply(states: readonly FlagState[]): void {
+    this.rules = this.config.flags.map((flag, index) => {
+      const state = states.find((candidate) => candidate.flag === flag.name);
+      const before = this.rules[index];
+      if (state === undefined && before !== undefined) return before;
+      return compileRules(
+        flag,
+        state ?? { flag: flag.name, revision: 0, settings: flag.settings, allow: undefined, deny: undefined, members: {} },
+      );
+    });
+  }
+
+  isKilled(flag: number): boolean {
+    return Atomics.load(this.kills, flag) === 1;
+  }
+}

@@ -1,0 +1,263 @@
+import { Deadline } from "../core/deadlines.ts";
+import type { FailureCode } from "../core/failures.ts";
+import { FAILURES } from "../core/failures.ts";
+import type { Arm, FallbackReason, Outcome } from "../core/words.ts";
+import type { Origin } from "../http/forwarded.ts";
+import type { Decision, Rules } from "../rollout/rules.ts";
+import type { Downstream, DownstreamHandler, UpstreamRequest } from "../transport/transport.ts";
+import type { Attempt } from "./attempt.ts";
+import type { Attempts } from "./attempts.ts";
+import type { Context } from "./context.ts";
+import { begin, proceed } from "./handle.ts";
+import type { Identity } from "./identify.ts";
+import { record } from "./record.ts";
+import { answerOf, failureAnswer, upstreamEdits } from "./respond.ts";
+import type { CompiledRoute, Destination } from "./routes.ts";
+import type { Upgrade } from "./upgrade.ts";
+
+/** One request with its story: what was read, decided, tried and answered. The only object that travels. */
+export class Exchange extends Deadline implements DownstreamHandler {
+  readonly context: Context;
+  readonly downstream: Downstream;
+  readonly startedAt = performance.now();
+  requestId = "";
+  traceId = "";
+  origin: Origin = { client: "", trusted: false };
+  route: CompiledRoute | undefined;
+  rules: Rules | undefined;
+  decision: Decision | undefined;
+  identity: Identity | undefined;
+  attempts: Attempts | undefined;
+  /** Carries the connection of a request to change protocols. */
+  upgrade: Upgrade | undefined;
+  /** Whose answer the client gets. */
+  served: Attempt | undefined;
+  servedBy: Destination | undefined;
+  failure: FailureCode | undefined;
+  detail: string | undefined;
+  /** Status the client saw; 499 if it left. */
+  status = 0;
+  outcome: Outcome = "ok";
+  /** An answer has been begun; there is no other from here on. */
+  answered = false;
+  /** The body was too long to be kept: the fallback that was wanted cannot be had. */
+  fallbackUnavailable = false;
+  #paused = false;
+  #recorded = false;
+
+  constructor(context: Context, downstream: Downstream) {
+    super();
+    this.context = context;
+    this.downstream = downstream;
+  }
+
+  get idempotent(): boolean {
+    return this.route?.idempotent ?? false;
+  }
+
+  get assigned(): Arm {
+    return this.decision?.arm ?? "none";
+  }
+
+  /** Why the other arm was asked, if it was. */
+  get fellBack(): FallbackReason | undefined {
+    return this.attempts?.fellBack ?? this.upgrade?.fellBack;
+  }
+
+  get servedArm(): Arm {
+    return this.servedBy?.arm ?? "none";
+  }
+
+  onBegin(): void {
+    begin(this);
+  }
+
+  onBody(): void {
+    if (!this.answered) proceed(this);
+  }
+
+  onBodyFailed(failure: FailureCode): void {
+    this.attempts?.abandon();
+    if (this.answered) this.downstream.abort();
+    else this.fail(failure, "while reading the body");
+  }
+
+  onGone(): void {
+    this.context.deadlines.clear(this);
+    this.attempts?.abandon();
+    this.upgrade?.cancel();
+    this.status = 499;
+    this.outcome = this.outcome === "ok" ? "cancelled" : this.outcome;
+    this.#record(0);
+  }
+
+  onDrain(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#wait();
+    this.served?.call?.resume();
+  }
+
+  onAnswered(bytes: number): void {
+    this.context.deadlines.clear(this);
+    this.#record(bytes);
+  }
+
+  /** The route's time is up; or, once the answer flows, one side has been silent for too long. */
+  override expired(now: number): void {
+    if (this.answered) {
+      this.#stall();
+      return;
+    }
+    // While the body still comes the upstream cannot answer; what it does not read does not come.
+    const left = this.downstream.bodyReadAt + (this.route?.timeoutMs ?? 0) - now;
+    if (left > 0) this.context.deadlines.set(this, Math.ceil(left), now);
+    else if (this.upgrade !== undefined) {
+      this.upgrade.cancel();
+      this.fail("upstream-timeout", "");
+    } else this.attempts?.timeOut();
+  }
+
+  /** Begins to count the route's time. */
+  startClock(): void {
+    this.#wait();
+  }
+
+  /** The request as an upstream is to see it. */
+  requestFor(to: Destination, readsQuality: boolean, fresh: boolean): UpstreamRequest {
+    const { head, body } = this.downstream;
+    const plain = readsQuality && to.backend.qualitySteps !== undefined;
+    return {
+      method: head.method,
+      target: to.targetFor(head.target),
+      from: head,
+      edits: upstreamEdits(this, plain),
+      body,
+      downstream: this.downstream,
+      fresh,
+    };
+  }
+
+  /** Gives the client a complete answer. */
+  respond(attempt: Attempt): void {
+    const { head } = attempt;
+    if (this.answered || head === undefined) return;
+    this.#serve(attempt, head.status);
+    this.context.deadlines.clear(this);
+    this.downstream.respond(
+      answerOf(this, head),
+      head.status === 304 || this.downstream.head.method === "HEAD" ? undefined : attempt.body,
+      attempt.trailers,
+    );
+  }
+
+  /** Begins an answer that is passed on as it comes. */
+  start(attempt: Attempt): void {
+    const { head } = attempt;
+    if (this.answered || head === undefined) return;
+    this.#serve(attempt, head.status);
+    this.#wait();
+    this.downstream.start(answerOf(this, head));
+  }
+
+  forward(attempt: Attempt, chunk: Uint8Array): void {
+    if (this.served !== attempt) return;
+    if (!this.downstream.write(chunk) && this.downstream.open) {
+      this.#paused = true;
+      attempt.call?.pause();
+    }
+    this.#wait();
+  }
+
+  finish(attempt: Attempt): void {
+    if (this.served !== attempt) return;
+    this.context.deadlines.clear(this);
+    this.downstream.end(attempt.trailers);
+  }
+
+  /** The answer cannot be completed: the client must see that it is cut. It is filed as what it was, not as a client that left. */
+  breakOff(outcome: Outcome, detail: string): void {
+    this.outcome = outcome;
+    this.detail = detail;
+    this.attempts?.abandon();
+    this.#record(0);
+    this.downstream.abort();
+  }
+
+  /** Answers with a failure of the table. */
+  fail(failure: FailureCode, detail: string, fields: readonly string[] = []): void {
+    if (this.answered) return;
+    this.answered = true;
+    this.context.deadlines.clear(this);
+    this.failure = failure;
+    this.detail = detail === "" ? undefined : detail;
+    this.status = FAILURES[failure].status;
+    this.outcome = outcomeOf(failure);
+    const { head, body } = failureAnswer(this, failure, detail, fields);
+    this.downstream.respond(head, body, []);
+  }
+
+  /** Answers by the configuration itself. */
+  reply(status: number, contentType: string, body: Uint8Array): void {
+    this.answered = true;
+    this.status = status;
+    const head = { status, reason: "", from: undefined, edits: answerOf(this, undefined).edits };
+    this.downstream.respond({ ...head, edits: { ...head.edits, set: [...head.edits.set, "Content-Type", contentType] } }, body, []);
+  }
+
+  /** The connection has been handed over, or refused by the upstream in its own words. */
+  tunnelOpened(by: Destination, status: number): void {
+    this.answered = true;
+    this.context.deadlines.clear(this);
+    this.servedBy = by;
+    this.status = status;
+    this.outcome = status >= 500 ? "server-error" : "ok";
+    this.#record(0);
+  }
+
+  #stall(): void {
+    if (this.#paused) {
+      this.status = 499;
+      this.breakOff("cancelled", "the client stopped reading");
+    } else {
+      this.served?.cancel("timeout");
+      this.breakOff("timeout", "the upstream stopped sending");
+    }
+  }
+
+  #serve(attempt: Attempt, status: number): void {
+    this.answered = true;
+    this.served = attempt;
+    this.servedBy = attempt.to;
+    this.status = status;
+    this.outcome = status >= 500 ? "server-error" : "ok";
+    this.detail = this.attempts?.detail;
+  }
+
+  /** Sets the deadline anew: it is the upstream's while we wait for bytes, the client's while it does not take them. */
+  #wait(): void {
+    const ms = this.#paused ? this.context.config.limits.bodyTimeoutMs : (this.route?.timeoutMs ?? 0);
+    if (ms > 0) this.context.deadlines.set(this, ms);
+  }
+
+  #record(bytes: number): void {
+    if (this.#recorded) return;
+    this.#recorded = true;
+    record(this, bytes);
+  }
+}
+
+function outcomeOf(failure: FailureCode): Outcome {
+  switch (failure) {
+    case "upstream-timeout":
+      return "timeout";
+    case "upstream-unreachable":
+      return "connect-failed";
+    case "upstream-failed":
+      return "reset";
+    case "internal":
+      return "server-error";
+    default:
+      return "refused";
+  }
+}

@@ -1,0 +1,47 @@
+import { createHmac } from "node:crypto";
+import { pathOf } from "../http/target.ts";
+import type { Exchange } from "./exchange.ts";
+
+/** Files a finished exchange: figures always, a line in the access log when it is sampled or worth one. */
+export function record(exchange: Exchange, bytes: number): void {
+  const { context, route, decision, downstream, attempts, status, outcome, fellBack } = exchange;
+  const durationMs = performance.now() - exchange.startedAt;
+  const segment = decision?.segment ?? -1;
+  if (route === undefined) context.meters.malformed(status);
+  else context.meters.request(route.index, exchange.assigned, exchange.servedArm, segment, outcome, status, durationMs);
+
+  const { accessLog, config } = context;
+  const samplingBp = exchange.rules?.samplingBp ?? config.accessLog.samplingBp;
+  if (!accessLog.wanted(samplingBp, outcome, fellBack !== undefined)) return;
+  accessLog.write({
+    requestId: exchange.requestId,
+    traceId: exchange.traceId,
+    method: downstream.head.method,
+    path: pathOf(downstream.head.target),
+    route: route?.name ?? "",
+    assigned: exchange.assigned,
+    served: exchange.servedArm,
+    upstream: exchange.servedBy?.backend.name ?? "",
+    reason: decision?.reason,
+    fallback: fellBack,
+    detail: exchange.detail,
+    segment: exchange.rules?.segments[segment]?.name ?? "",
+    revision: exchange.rules?.revision ?? 0,
+    user: userInLog(exchange),
+    status,
+    outcome,
+    attempts: attempts?.all.length ?? 0,
+    durationMs,
+    bytes,
+    client: exchange.origin.client,
+  });
+}
+
+/** A user is named in a log by a keyed digest, unless the configuration says otherwise. */
+function userInLog(exchange: Exchange): string | undefined {
+  const key = exchange.identity?.subject.key;
+  const { user } = exchange.context.config.accessLog;
+  if (key === undefined || user === "none") return undefined;
+  if (user === "plain") return key;
+  return createHmac("sha256", exchange.context.secret).update(key).digest("hex").slice(0, 16);
+}

@@ -1,0 +1,200 @@
+import type { Test } from "tap";
+import type { Config } from "../../src/config/config.ts";
+import { parseConfig } from "../../src/config/parse.ts";
+import { createProxy, type Proxy } from "../../src/proxy/proxy.ts";
+import type { FlagState } from "../../src/rollout/flag-state.ts";
+import type { AccessEntry } from "../../src/telemetry/access-log.ts";
+import { createNodeTransport } from "../../src/transport/node/engine.ts";
+import type { CreateTransport, Transport } from "../../src/transport/transport.ts";
+
+/** Every engine; each behaviour of the data path is tested on each. */
+export const ENGINES: readonly (readonly [string, CreateTransport])[] = [["node", createNodeTransport]];
+
+export interface RecordedRequest {
+  readonly route: number;
+  readonly assigned: string;
+  readonly served: string;
+  readonly segment: number;
+  readonly outcome: string;
+  readonly status: number;
+  readonly ms: number;
+}
+
+export interface RecordedAttempt {
+  readonly upstream: number;
+  readonly kind: string;
+  readonly outcome: string;
+  readonly ms: number;
+}
+
+/** Everything the data path reported, with a way to wait for more. */
+export class Recorder {
+  readonly requests: RecordedRequest[] = [];
+  readonly attempts: RecordedAttempt[] = [];
+  readonly qualities: number[] = [];
+  readonly fallbacks: string[] = [];
+  readonly malformed: number[] = [];
+  readonly log: AccessEntry[] = [];
+  cuts = 0;
+  #waiting: (() => void)[] = [];
+
+  readonly meters = {
+    request: (route: number, assigned: string, served: string, segment: number, outcome: string, status: number, ms: number): void => {
+      this.requests.push({ route, assigned, served, segment, outcome, status, ms });
+      this.#wake();
+    },
+    attempt: (_route: number, upstream: number, kind: string, outcome: string, ms: number): void => {
+      this.attempts.push({ upstream, kind, outcome, ms });
+      this.#wake();
+    },
+    quality: (_route: number, _upstream: number, _segment: number, ratio: number): void => {
+      this.qualities.push(ratio);
+      this.#wake();
+    },
+    fallback: (_route: number, reason: string): void => {
+      this.fallbacks.push(reason);
+      this.#wake();
+    },
+    observationCut: (): void => {
+      this.cuts++;
+      this.#wake();
+    },
+    malformed: (status: number): void => {
+      this.malformed.push(status);
+      this.#wake();
+    },
+  };
+
+  /** Resolves as soon as the condition holds; the test's own time limit is the bound. */
+  async until(condition: () => boolean): Promise<void> {
+    while (!condition()) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  readonly accessLog = {
+    wanted: (): boolean => true,
+    write: (entry: AccessEntry): void => {
+      this.log.push(entry);
+      this.#wake();
+    },
+    flush: (): void => {},
+  };
+
+  #wake(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const resolve of waiting) resolve();
+  }
+}
+
+export interface TestProxy {
+  readonly url: string;
+  readonly port: number;
+  readonly config: Config;
+  readonly proxy: Proxy;
+  readonly transport: Transport;
+  readonly recorder: Recorder;
+  readonly kills: Int32Array;
+  apply(state: Partial<FlagState>): void;
+}
+
+/** A configuration from YAML text; a wrong one fails the test with every problem. */
+export function configOf(text: string): Config {
+  const parsed = parseConfig(text, {});
+  if ("problems" in parsed) throw new Error(parsed.problems.map((p) => `${p.line}: ${p.path}: ${p.message}`).join("\n"));
+  return parsed.config;
+}
+
+/** Runs the data path in this process, on a port of its own. */
+export async function startProxy(t: Test, create: CreateTransport, yaml: string): Promise<TestProxy> {
+  const config = configOf(yaml);
+  const transport = create(config);
+  const recorder = new Recorder();
+  const kills = new Int32Array(new SharedArrayBuffer(4 * Math.max(1, config.flags.length)));
+  const proxy = createProxy({
+    config,
+    transport,
+    meters: recorder.meters,
+    accessLog: recorder.accessLog,
+    secret: Buffer.alloc(32, 7),
+    kills,
+    onProgress: () => {},
+  });
+  const port = await transport.listen({ name: "test", host: "127.0.0.1", port: 0, reusePort: false }, proxy.accept);
+  t.teardown(() => {
+    proxy.stopObserving();
+    transport.destroy();
+  });
+  return {
+    url: `http://127.0.0.1:${port}`,
+    port,
+    config,
+    proxy,
+    transport,
+    recorder,
+    kills,
+    apply(state) {
+      const [flag] = config.flags;
+      if (flag === undefined) throw new Error("the configuration has no flag");
+      proxy.apply([{ flag: flag.name, revision: 1, settings: flag.settings, allow: undefined, deny: undefined, members: {}, ...state }]);
+    },
+  };
+}
+
+/** A configuration that splits POST and GET /api/match between two backends. */
+export function splitYaml(
+  urls: { stable: string; candidate: string },
+  options: {
+    percentage?: number;
+    responseTime?: string;
+    accuracy?: string;
+    idempotent?: boolean;
+    timeout?: string;
+    quality?: boolean;
+    extra?: string;
+  } = {},
+): string {
+  const {
+    percentage = 100,
+    responseTime = "20s",
+    accuracy = "85%",
+    idempotent = true,
+    timeout = "30s",
+    quality = false,
+    extra = "",
+  } = options;
+  return `
+listeners: [{ name: public, address: 127.0.0.1:0 }]
+admin: { address: 127.0.0.1:0 }
+store: memory
+trusted_hops: [127.0.0.1/32]
+upstreams:
+  v1: { endpoints: ["${urls.stable}"] }
+  v2: { endpoints: ["${urls.candidate}"]${quality ? ", quality: { pointer: /matches/*/confidence, reduce: mean, scale: 1 }" : ""} }
+identity: [header:x-user-id, query:user_id, cookie, address]
+segment_header: { name: x-user-segment, values: { beta: beta_users, enterprise: enterprise } }
+overrides:
+  - { header: x-feature-flag, value: v2_enabled, arm: candidate }
+  - { query: version, value: v1, arm: stable }
+routes:
+  - name: match
+    match: { path: /api/match }
+    stable: v1
+    candidate: { upstream: v2, path: /api/v2/match }
+    flag: v2_migration
+    idempotent: ${idempotent}
+    timeout: ${timeout}
+  - { name: v1, match: { path: /v1/** }, upstream: v1, idempotent: true, timeout: ${timeout} }
+  - { name: plain, match: { path: /plain, methods: [POST, GET, HEAD] }, upstream: v1, idempotent: false, timeout: ${timeout} }
+${extra}
+flags:
+  v2_migration:
+    enabled: true
+    rollout_percentage: ${percentage}
+    user_segments:
+      beta_users: { percentage: 100, override_global: true }
+      enterprise: { percentage: 0, override_global: true }
+    fallback_system:
+      enabled: true
+      conditions: { response_time: ${responseTime}, error_rate: 1%, accuracy: ${accuracy} }
+`;
+}
