@@ -1,0 +1,90 @@
+import { nearest } from "../config/problem.ts";
+import { parseShare } from "../core/quantity.ts";
+import type { FlagState } from "../rollout/flag-state.ts";
+import type { Author } from "../store/store.ts";
+import type { Operations } from "./operations.ts";
+import { Problem } from "./problem.ts";
+
+/** One request to the admin API, as its handler sees it. */
+export interface Call {
+  readonly operations: Operations;
+  /** What stood in the place of `{flag}` in the path. */
+  readonly pathFlag: string | undefined;
+  readonly query: URLSearchParams;
+  readonly ifMatch: string | undefined;
+  readonly who: string;
+  /** The JSON of the body; undefined for an empty one. */
+  body(): Promise<unknown>;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly contentType: string;
+  readonly text: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export function json(body: unknown, status = 200, headers: Readonly<Record<string, string>> = {}): Answer {
+  return { status, contentType: "application/json; charset=utf-8", text: `${JSON.stringify(body, null, 2)}\n`, headers };
+}
+
+export function author(call: Call, reason: string): Author {
+  return { who: call.who, reason };
+}
+
+/** The flag of the path, else of the query, else the only one there is. */
+export function requireFlag(call: Call): FlagState {
+  const known = call.operations.config.flags.map((flag) => flag.name);
+  const only = known.length === 1 ? known[0] : undefined;
+  const name = call.pathFlag ?? call.query.get("flag") ?? only;
+  if (name === undefined) throw new Problem("malformed-request", `Say which flag with ?flag=: ${known.join(", ")}.`, { known });
+  const state = call.operations.flag(name);
+  if (state === undefined) {
+    throw new Problem("unknown-flag", notKnown("flag", name, known), { known });
+  }
+  return state;
+}
+
+/** A misspelt parameter would otherwise be taken as left out, and the answer would be to another question. */
+export function requireParameters(call: Call, known: readonly string[]): void {
+  for (const name of new Set(call.query.keys())) {
+    if (!known.includes(name)) throw new Problem("malformed-request", notKnown("parameter", name, known), { known });
+    if (call.query.getAll(name).length > 1) throw new Problem("malformed-request", `The parameter ${name} is given twice.`);
+  }
+}
+
+export function requireSegment(name: string | null, state: FlagState): string | undefined {
+  if (name === null) return undefined;
+  const known = state.settings.segments.map((segment) => segment.name);
+  if (known.includes(name)) return name;
+  throw new Problem("malformed-request", notKnown("segment", name, known), { known });
+}
+
+/** Basis points of `25` or `25%`. */
+export function parsePercentage(name: string, value: string | null): number | undefined {
+  if (value === null) return undefined;
+  const basisPoints = parseShare(value);
+  if (basisPoints !== undefined) return basisPoints;
+  throw new Problem("malformed-request", `${name}: ${JSON.stringify(value)} is not a percentage from 0 to 100 with at most two decimals.`);
+}
+
+export function parseCount(name: string, value: string | null, preset: number, most: number): number {
+  if (value === null) return preset;
+  const count = /^\d{1,6}$/.test(value) ? Number(value) : 0;
+  if (count >= 1 && count <= most) return count;
+  throw new Problem("malformed-request", `${name}: ${JSON.stringify(value)} is not a whole number from 1 to ${most}.`);
+}
+
+/** The revision of an If-Match header; undefined where any will do. */
+export function parseIfMatch(header: string | undefined): number | undefined {
+  if (header === undefined || header.trim() === "*") return undefined;
+  const revision = /^(?:"(\d{1,15})"|(\d{1,15}))$/.exec(header.trim());
+  if (revision) return Number(revision[1] ?? revision[2]);
+  throw new Problem("malformed-request", `If-Match: ${JSON.stringify(header)} is not a revision, such as "7" in quotes.`);
+}
+
+function notKnown(what: string, name: string, known: readonly string[]): string {
+  const near = nearest(name, known);
+  const hint = near === undefined ? "" : ` Did you mean ${near}?`;
+  return `There is no ${what} ${JSON.stringify(name.slice(0, 100))}.${hint} Known: ${known.join(", ") || "none"}.`;
+}

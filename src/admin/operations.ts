@@ -1,0 +1,96 @@
+import type { Config } from "../config/config.ts";
+import type { Explanation } from "../rollout/explain.ts";
+import type { FlagState } from "../rollout/flag-state.ts";
+import type { RouteTraffic } from "../telemetry/reading.ts";
+import type { Author, Rejection, SettingsStore, StoreHealth } from "../store/store.ts";
+
+/** What the admin API may ask of the running program. The control side implements it. */
+export interface Operations {
+  readonly config: Config;
+  readonly instance: string;
+  readonly version: string;
+  readonly store: SettingsStore;
+  flag(name: string): FlagState | undefined;
+  status(): Status;
+  readiness(): Readiness;
+  /** The Prometheus text, and its content type. */
+  metrics(): Promise<{ readonly text: string; readonly contentType: string }>;
+  explain(query: ExplainQuery): Explanation;
+  /** Writes settings; with `waitMs` above 0 it waits so long for every live instance to confirm. */
+  change(flag: string, fields: Readonly<Record<string, string | null>>, by: Author, options: ChangeOptions): Promise<Receipt>;
+  kill(flag: string, killed: boolean, by: Author, waitMs: number): Promise<Receipt>;
+}
+
+export interface ChangeOptions {
+  readonly ifRevision: number | undefined;
+  readonly waitMs: number;
+}
+
+export interface ExplainQuery {
+  readonly flag: string;
+  readonly user: string;
+  /** As if the user were in this segment. Undefined: looked up in the sets. */
+  readonly segment: string | undefined;
+  /** Basis points. */
+  readonly atBp: number | undefined;
+}
+
+/** Who runs a revision. */
+export interface Receipt {
+  readonly flag: string;
+  readonly revision: number;
+  readonly acknowledged: readonly string[];
+  readonly missing: readonly string[];
+  /** False: no store could be reached, so other instances have not been told (they will be, once there is one). */
+  readonly shared: boolean;
+}
+
+export interface Readiness {
+  readonly ready: boolean;
+  /** What is not as it should be though requests are served. */
+  readonly degraded: readonly string[];
+  /** Why not ready; empty when ready. */
+  readonly reasons: readonly string[];
+}
+
+export interface Status {
+  readonly instance: string;
+  readonly version: string;
+  readonly startedAt: string;
+  readonly uptimeSeconds: number;
+  readonly draining: boolean;
+  readonly listeners: readonly { readonly name: string; readonly address: string }[];
+  readonly store: StoreHealth;
+  readonly workers: readonly WorkerStatus[];
+  readonly upstreams: readonly {
+    readonly name: string;
+    readonly endpoint: string;
+    readonly healthy: boolean | undefined;
+    readonly detail: string;
+  }[];
+  readonly flags: readonly FlagStatus[];
+  readonly rejections: readonly Rejection[];
+  readonly traffic: readonly RouteTraffic[];
+}
+
+export interface WorkerStatus {
+  readonly index: number;
+  readonly state: "starting" | "running" | "draining" | "failed";
+  readonly restarts: number;
+  readonly lastFailure: string | undefined;
+  readonly eventLoopLagMs: number;
+}
+
+export interface FlagStatus {
+  readonly flag: string;
+  readonly revision: number;
+  readonly enabled: boolean;
+  readonly killed: boolean;
+  readonly percentage: number;
+  readonly segments: readonly {
+    readonly name: string;
+    readonly percentage: number;
+    readonly override: boolean;
+    readonly members: number;
+  }[];
+}

@@ -1,0 +1,189 @@
+import { type IncomingMessage, type Server, type ServerResponse, createServer } from "node:http";
+import { isLoopback } from "../config/addresses.ts";
+import type { Answer } from "./call.ts";
+import { MAX_WAIT_MS } from "./change-request.ts";
+import { readJson } from "./body.ts";
+import { type AdminAccess, admit } from "./guard.ts";
+import type { Operations } from "./operations.ts";
+import { Problem, problemOf } from "./problem.ts";
+import { findRoute } from "./routes.ts";
+
+export interface AdminOptions extends AdminAccess {
+  /** 0 lets the system choose. */
+  readonly port: number;
+  /** Told of everything that ends as a 500. Default: a line on stderr. */
+  readonly onError?: (error: unknown, request: string) => void;
+}
+
+export interface AdminServer {
+  readonly port: number;
+  readonly url: string;
+  /** Ends idle connections at once and the others after their answer, or after half a second. */
+  close(): Promise<void>;
+}
+
+/** How long a read may take before its client is told that it takes too long. A change may wait for its receipt besides. */
+const ANSWER_TIMEOUT_MS = 10_000;
+const CLOSE_GRACE_MS = 500;
+
+/**
+ * Opens the admin API. Rejects when the address is not loopback and there is no token, and when the address cannot be had.
+ */
+export async function startAdmin(operations: Operations, options: AdminOptions): Promise<AdminServer> {
+  const { host, port, token } = options;
+  if (token === "") throw new Error("admin.token is empty: leave it out, or give it a value that is hard to guess");
+  if (token === undefined && !isLoopback(host)) {
+    throw new Error(
+      `admin.address ${formatAddress(host, port)} can be reached from other machines: set admin.token, or bind it to 127.0.0.1`,
+    );
+  }
+  const onError = options.onError ?? reportOnStderr;
+  const server = createServer(
+    {
+      maxHeaderSize: 16 * 1024,
+      headersTimeout: 5_000,
+      requestTimeout: 10_000,
+      keepAliveTimeout: 5_000,
+      connectionsCheckingInterval: 2_000,
+    },
+    (request, response) => void answer(operations, options, onError, request, response),
+  );
+  server.maxConnections = 512;
+  const bound = await listen(server, host, port);
+  return { port: bound, url: `http://${formatAddress(reachable(host), bound)}`, close: () => close(server) };
+}
+
+/** One request, from its guard to its answer. Never rejects. */
+async function answer(
+  operations: Operations,
+  access: AdminAccess,
+  onError: (error: unknown, request: string) => void,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  try {
+    send(response, await handle(operations, access, request));
+  } catch (error) {
+    // The client left while it was sending: nobody failed, and nobody is there to be told.
+    if (error === request.errored) return;
+    const problem = problemOf(error);
+    if (problem.code === "internal") onError(error, `${request.method} ${request.url}`);
+    send(response, {
+      status: problem.status,
+      contentType: "application/problem+json; charset=utf-8",
+      text: `${JSON.stringify(problem, null, 2)}\n`,
+      headers: problem.headers,
+    });
+  }
+}
+
+async function handle(operations: Operations, access: AdminAccess, request: IncomingMessage): Promise<Answer> {
+  const { method = "", headers } = request;
+  const url = parseTarget(request.url ?? "");
+  const { route, pathFlag } = findKnown(method, url.pathname, () => admit({ method, headers }, access));
+  if (!route.open) admit({ method, headers }, access);
+  const answered = route.handle({
+    operations,
+    pathFlag,
+    query: url.searchParams,
+    ifMatch: headers["if-match"],
+    who: whoSends(headers["x-crossfade-user"]),
+    body: () => readJson(request),
+  });
+  return within(ANSWER_TIMEOUT_MS + (route.method === "GET" ? 0 : MAX_WAIT_MS), Promise.resolve(answered));
+}
+
+/** Whoever may not come in is not told which paths there are either. */
+function findKnown(method: string, path: string, admitFirst: () => void): ReturnType<typeof findRoute> {
+  try {
+    return findRoute(method, path);
+  } catch (error) {
+    admitFirst();
+    throw error;
+  }
+}
+
+function send(response: ServerResponse, { status, contentType, text, headers }: Answer): void {
+  if (response.destroyed || response.headersSent) return;
+  response.writeHead(status, {
+    "content-type": contentType,
+    "content-length": Buffer.byteLength(text),
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    ...headers,
+  });
+  response.end(text);
+}
+
+function parseTarget(target: string): URL {
+  // Prefixed rather than resolved: a target of `//name` would be taken for a host.
+  const url = target.startsWith("/") ? URL.parse(`http://admin${target}`) : null;
+  if (url) return url;
+  throw new Problem("malformed-request", "The request target must be a path.");
+}
+
+/** HTTP hands headers over as Latin-1; names are sent as UTF-8. Control characters have no place in an audit line. */
+function whoSends(header: string | string[] | undefined): string {
+  if (typeof header !== "string") return "admin";
+  const name = Buffer.from(header, "latin1")
+    .toString("utf8")
+    .replace(/\p{Cc}/gu, "")
+    .trim();
+  return name.slice(0, 100) || "admin";
+}
+
+async function within<T>(ms: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new Problem("too-slow", `There was no answer within ${ms / 1_000} s; whether a change took effect is not known.`)),
+      ms,
+    );
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function listen(server: Server, host: string, port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.on("error", (error: NodeJS.ErrnoException) => reject(new Error(whyNotBound(error, host, port), { cause: error })));
+    server.listen({ host, port }, () => {
+      const address = server.address();
+      resolve(typeof address === "object" && address !== null ? address.port : port);
+    });
+  });
+}
+
+function whyNotBound(error: NodeJS.ErrnoException, host: string, port: number): string {
+  const where = `admin.address ${formatAddress(host, port)}`;
+  if (error.code === "EADDRINUSE") return `${where} is taken by another program: stop it, or choose another port`;
+  if (error.code === "EACCES") return `${where} may not be opened by this user: choose a port from 1024 upwards`;
+  if (error.code === "EADDRNOTAVAIL" || error.code === "ENOTFOUND") return `${where} is not an address of this machine`;
+  return `${where} cannot be opened: ${error.message}`;
+}
+
+async function close(server: Server): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  server.closeIdleConnections();
+  const grace = setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS);
+  await closed;
+  clearTimeout(grace);
+}
+
+/** An address of this machine that leads to a server bound to `host`. */
+function reachable(host: string): string {
+  if (host === "0.0.0.0") return "127.0.0.1";
+  return host === "::" ? "::1" : host;
+}
+
+function formatAddress(host: string, port: number): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function reportOnStderr(error: unknown, request: string): void {
+  process.stderr.write(`admin: ${request} failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+}
