@@ -153,6 +153,7 @@ export class FlagFollower {
       const lost = isLost(this.#held, view);
       const commit = lost ? writeBack(this.flag, this.#held, view, this.#instance) : judgeEdit(this.flag, view);
       if (commit === undefined) {
+        this.#dropStaleRevival(view);
         this.#apply(session, view);
         return (await this.#shareMark(session, view)) ? this.#read(session) : view;
       }
@@ -236,21 +237,26 @@ export class FlagFollower {
     return true;
   }
 
-  /** Tells the store of a kill that it has not heard of. True: it was written. */
+  /**
+   * A kill said here always goes through. A revival counts for what was in force when it was said, not for a kill since then; it is
+   * dropped before the store's word is in force, so that there is no moment in which neither holds.
+   */
+  #dropStaleRevival(view: View): void {
+    const { mark } = this.#held;
+    if (mark === undefined || mark.killed || !killed(this.flag, view.accepted) || view.revision === mark.revision) return;
+    this.#log.warn(
+      { flag: this.flag.name, ...mark, current: view.revision },
+      "the flag was revived here without the store, which has had changes since; the store's word counts",
+    );
+    this.mark(undefined);
+  }
+
+  /** Tells the store of a kill, or of a revival, that it has not heard of. True: it was written. */
   async #shareMark(session: Session, view: View): Promise<boolean> {
     const { mark } = this.#held;
     if (mark === undefined) return false;
     const there = killed(this.flag, view.accepted);
     if (there === mark.killed) {
-      this.mark(undefined);
-      return false;
-    }
-    // A kill always goes through. A revival counts for what was in force when it was said, not for a kill since then.
-    if (!mark.killed && view.revision !== mark.revision) {
-      this.#log.warn(
-        { flag: this.flag.name, ...mark, current: view.revision },
-        "the flag was revived here without the store, which has had changes since; the store's word counts",
-      );
       this.mark(undefined);
       return false;
     }
