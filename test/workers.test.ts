@@ -188,11 +188,13 @@ t.test("a busy control thread neither stalls the workers nor makes it blame them
   others.postMessage(app.port);
   await until("requests flow", () => answered() > 20);
 
+  // At least as long as three hung workers, and until the workers have answered: how fast they do is the machine's affair.
   const before = answered();
-  const end = performance.now() + 1_500;
-  while (performance.now() < end);
+  const began = performance.now();
+  const busyMs = (): number => performance.now() - began;
+  while (busyMs() < 1_500 || (answered() < before + 75 && busyMs() < 30_000));
   const meanwhile = answered() - before;
-  t.ok(meanwhile > 75, `${meanwhile} requests were answered in the 1.5 s in which this thread was busy`);
+  t.ok(meanwhile >= 75, `${meanwhile} requests were answered while this thread was busy for ${Math.round(busyMs())} ms`);
   await until("the control side has looked again", () => answered() > before + meanwhile + 50);
   t.equal(Atomics.load(words, 1), 0, "none was lost");
   t.same(failuresOf(app), []);
