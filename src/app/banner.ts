@@ -1,3 +1,4 @@
+import { urlOf } from "./binding.ts";
 import type { RunningServer } from "./server.ts";
 
 /** What somebody at a terminal wants to know when the program has started. */
@@ -6,7 +7,7 @@ export function bannerOf({ control, listeners, admin }: RunningServer): string {
   const { ready, reasons, degraded } = control.readiness();
   const lines = [
     `crossfade ${version}, ${workers.length} ${workers.length === 1 ? "worker" : "workers"}`,
-    ...listeners.map(({ name, host, port }) => row(name, `http://${host.includes(":") ? `[${host}]` : host}:${port}`)),
+    ...listeners.map((listener) => row(listener.name, urlOf(listener))),
     row("admin", `${admin.url}  (/readyz, /metrics, /api/flags)`),
     row("store", store.up ? store.kind : `${store.kind}, not reached: settings from ${store.origin}`),
     ...upstreams.map(({ name, endpoint, healthy, detail }) => row(name, `${endpoint}  ${healthy === true ? "up" : "DOWN"}: ${detail}`)),

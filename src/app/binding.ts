@@ -1,4 +1,5 @@
 import { createServer, type ListenOptions, type Server } from "node:net";
+import type { Listener } from "../config/config.ts";
 import type { Bind } from "./protocol.ts";
 
 /** A listener could not be bound. The message says which one and what to do. */
@@ -12,8 +13,17 @@ export class BindFailed extends Error {
   }
 }
 
-function placeOf({ host, port }: Bind): string {
+export function bindOf({ name, host, port, tls }: Listener): Bind {
+  return { name, host, port, secure: tls !== undefined };
+}
+
+export function placeOf({ host, port }: Pick<Bind, "host" | "port">): string {
   return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+/** What a client would be given: the place, and whether TLS is spoken there. */
+export function urlOf(bind: Bind): string {
+  return `${bind.secure ? "https" : "http"}://${placeOf(bind)}`;
 }
 
 function adviceFor({ host, port }: Bind, code: string): string {
@@ -58,13 +68,14 @@ export async function mayShareAPort(): Promise<boolean> {
  * would be let in silently, and the two would answer in turn. Throws {@link BindFailed}.
  */
 export async function requireFreePorts(binds: readonly Bind[]): Promise<void> {
-  for (const { name, host, port } of binds) {
+  for (const place of binds) {
+    const { host, port } = place;
     if (port === 0) continue;
     const probe = createServer();
     try {
       await bind(probe, { host, port, exclusive: true });
     } catch (error) {
-      throw new BindFailed({ name, host, port }, codeOf(error), error);
+      throw new BindFailed(place, codeOf(error), error);
     }
     const closed = Promise.withResolvers<void>();
     probe.close(() => closed.resolve());

@@ -9,6 +9,7 @@ import { StoreUnavailable } from "../store/store.ts";
 import { createExposition, type Exposition, type LiveFigures } from "../telemetry/exposition.ts";
 import type { Log } from "../telemetry/log.ts";
 import { createReading, type Reading } from "../telemetry/reading.ts";
+import { placeOf, urlOf } from "./binding.ts";
 import type { HealthProbes } from "./health.ts";
 import type { KillSwitches } from "./kill-switches.ts";
 import type { StateUpdate } from "./protocol.ts";
@@ -119,10 +120,7 @@ export class Control implements Operations, StoreListener {
       startedAt: this.#startedAt.toISOString(),
       uptimeSeconds: Math.round((performance.now() - this.#begun) / 1_000),
       draining: this.#draining,
-      listeners: this.#parts.supervisor.binds.map(({ name, host, port }) => ({
-        name,
-        address: `${host.includes(":") ? `[${host}]` : host}:${port}`,
-      })),
+      listeners: this.#parts.supervisor.binds.map((bind) => ({ name: bind.name, address: bind.secure ? urlOf(bind) : placeOf(bind) })),
       store: this.store.health,
       workers: this.#workers(),
       upstreams: this.#parts.probes.all.map(({ upstream, endpoint, healthy, detail }) => ({ name: upstream, endpoint, healthy, detail })),

@@ -107,6 +107,7 @@ function ask(endpoint: Endpoint, path: string, signal: AbortSignal): Promise<Pro
     port: endpoint.port,
     path,
     agent: false,
+    ...(endpoint.ca === undefined ? {} : { ca: endpoint.ca }),
     signal,
     headers: { "user-agent": "crossfade-health" },
   });

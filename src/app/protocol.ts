@@ -28,10 +28,13 @@ export interface WorkerStart {
   readonly update: StateUpdate;
 }
 
+/** A listener, without its certificate and key: this is what errors and the log may hold. */
 export interface Bind {
   readonly name: string;
   readonly host: string;
   readonly port: number;
+  /** It speaks TLS. */
+  readonly secure: boolean;
 }
 
 /** All settings in force. Numbered per process: revisions are per flag, and a store that comes back empty may repeat one. */

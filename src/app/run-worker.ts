@@ -72,9 +72,11 @@ function begin(start: WorkerStart, parts: WorkerParts): Running {
 
 async function listen(transport: Transport, proxy: Proxy, start: WorkerStart, say: (message: FromWorker) => void): Promise<void> {
   const ports: number[] = [];
-  for (const bind of start.binds) {
+  for (const [index, bind] of start.binds.entries()) {
+    const { name, host, port } = bind;
+    const tls = start.config.listeners[index]?.tls;
     try {
-      ports.push(await transport.listen({ ...bind, reusePort: start.reusePort }, proxy.accept));
+      ports.push(await transport.listen({ name, host, port, reusePort: start.reusePort, tls }, proxy.accept));
     } catch (error) {
       say(bindFailed(bind, error));
       return;

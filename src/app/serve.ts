@@ -1,7 +1,7 @@
 import type { Config } from "../config/config.ts";
 import type { Log } from "../telemetry/log.ts";
 import { bannerOf } from "./banner.ts";
-import { BindFailed } from "./binding.ts";
+import { BindFailed, urlOf } from "./binding.ts";
 import { type RunningServer, startServer } from "./server.ts";
 import type { DrainReport } from "./supervisor.ts";
 
@@ -63,7 +63,7 @@ export async function runServe(options: ServeOptions): Promise<number> {
     const started = startServer(options);
     server = await Promise.race([started, end.promise.then(() => undefined)]);
     if (server === undefined) return 1;
-    const listeners = server.listeners.map(({ name, host, port }) => `${name} ${host}:${port}`);
+    const listeners = server.listeners.map((bind) => `${bind.name} ${urlOf(bind)}`);
     const { workers, store, instance } = server.control.status();
     log.info(
       {

@@ -7,7 +7,7 @@ import { createStore } from "../store/create.ts";
 import { stickySecret } from "../store/sticky-secret.ts";
 import type { Log } from "../telemetry/log.ts";
 import { allocateMeters } from "../telemetry/worker-meters.ts";
-import { mayShareAPort, requireFreePorts } from "./binding.ts";
+import { bindOf, mayShareAPort, requireFreePorts } from "./binding.ts";
 import { Control } from "./control.ts";
 import { type EndpointHealth, startProbes } from "./health.ts";
 import { KillSwitches } from "./kill-switches.ts";
@@ -49,7 +49,7 @@ const IDLE_GRACE_MS = 1_000;
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { config, log } = options;
   const instance = options.instance ?? `${hostname()}-${process.pid}-${randomHex(2)}`;
-  if (options.sharePorts !== true) await requireFreePorts(config.listeners);
+  if (options.sharePorts !== true) await requireFreePorts(config.listeners.map(bindOf));
 
   await using started = new AsyncDisposableStack();
   const secret = config.sticky.secret === undefined ? await stickySecret(config.stateDirectory, log) : Buffer.from(config.sticky.secret);

@@ -2,7 +2,7 @@ import { availableParallelism } from "node:os";
 import type { Config } from "../config/config.ts";
 import type { Log } from "../telemetry/log.ts";
 import { readGauges, type WorkerGauges } from "../telemetry/reading.ts";
-import { BindFailed } from "./binding.ts";
+import { bindOf, BindFailed } from "./binding.ts";
 import { MeterPool } from "./meter-pool.ts";
 import type { Bind, Cut, StateUpdate } from "./protocol.ts";
 import { allocatePulse, TICK_MS } from "./pulse.ts";
@@ -48,7 +48,7 @@ export class Supervisor {
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#meters = new MeterPool(options.allocateMeters);
-    this.#binds = options.config.listeners.map(({ name, host, port }) => ({ name, host, port }));
+    this.#binds = options.config.listeners.map(bindOf);
     const wanted = options.config.workers === 0 ? availableParallelism() : options.config.workers;
     const host: SlotHost = {
       takeThread: (listener) => this.#takeThread(listener),

@@ -42,7 +42,7 @@ async function check(options: CheckOptions): Promise<void> {
 function describeConfig(config: Config): string[] {
   const { admin, workers } = config;
   return [
-    ...config.listeners.map(({ name, host, port }) => row(name, address(host, port))),
+    ...config.listeners.map(({ name, host, port, tls }) => row(name, `${tls === undefined ? "" : "https://"}${address(host, port)}`)),
     row("admin", `${address(admin.host, admin.port)}${admin.token === undefined ? ", without a token" : ", with a token"}`),
     row("store", describeStore(config.store)),
     row("workers", workers === 0 ? `one per core, ${availableParallelism()} on this machine` : String(workers)),

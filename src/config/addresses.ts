@@ -85,10 +85,10 @@ export function isEverywhere(cidr: string): boolean {
 }
 
 /** `http://host:port` of a backend. */
-export const endpoint: Scalar<Endpoint> = {
+export const endpoint: Scalar<Omit<Endpoint, "ca">> = {
   kind: "URL",
   expected: "http://host:port or https://host:port and nothing after it, such as http://127.0.0.1:5062",
-  read(given): Reading<Endpoint> {
+  read(given): Reading<Omit<Endpoint, "ca">> {
     const text = given.trim();
     const expected = endpoint.expected;
     const url = URL.parse(text);

@@ -26,6 +26,7 @@ export function warnAll(draft: Draft): Finding[] {
     ...warnAboutTrust(draft),
     ...warnAboutIdentity(draft),
     ...warnAboutAccuracy(draft),
+    ...warnAboutAuthorities(draft),
     ...warnAboutUnused(draft),
   ];
 }
@@ -184,6 +185,15 @@ function warnAboutAccuracy({ flags }: Draft): Finding[] {
     if (basisPoints === 0 || basisPoints > 100) return [];
     const message = `is ${formatShare(basisPoints)} %, which nearly every answer reaches; 85 % is written 85 or 85%, and 0 if none is meant`;
     return [{ path: ["flags", name, "fallback_system", "conditions", "accuracy"], message }];
+  });
+}
+
+function warnAboutAuthorities({ raw }: Draft): Finding[] {
+  return Object.entries(mappingOf(raw["upstreams"])).flatMap(([name, upstream]) => {
+    const { tls, endpoints } = mappingOf(upstream);
+    const secure = listOf(endpoints).some((endpoint) => /^\s*https:/i.test(String(endpoint)));
+    if (tls === undefined || secure) return [];
+    return [{ path: ["upstreams", name, "tls"], message: "has no effect: no endpoint of this upstream is https://", at: "key" as const }];
   });
 }
 

@@ -3,21 +3,33 @@ import type { Environment } from "./environment.ts";
 import { freeze } from "./freeze.ts";
 import type { ConfigFile } from "./schema.ts";
 import type { PathPattern } from "./schema-traffic.ts";
+import type { Surroundings } from "./surroundings.ts";
 
 const BYTES_A_MIB = 1_048_576;
 
 /** The file, which has passed every check, as the program uses it. The result is frozen to its depths. */
-export function compile(file: ConfigFile, environment: Environment): Config {
+export function compile(file: ConfigFile, environment: Environment, { readFile }: Surroundings): Config {
+  const textOf = (name: string): string => {
+    const reading = readFile(name);
+    if ("value" in reading) return reading.value;
+    throw new Error("a file that cannot be read passed the checks");
+  };
   return freeze({
     name: file.name,
-    listeners: file.listeners.map(({ name, address }) => ({ name, host: address.host, port: address.port })),
+    listeners: file.listeners.map(({ name, address, tls }) => ({
+      name,
+      host: address.host,
+      port: address.port,
+      tls: tls && { cert: textOf(tls.cert), key: textOf(tls.key) },
+    })),
     admin: { host: file.admin.address.host, port: file.admin.address.port, token: file.admin.token },
     store: compileStore(file.store),
     stateDirectory: stateDirectory(file.state_directory, environment),
     workers: file.workers,
     workerHeapMb: Math.floor(file.worker_heap / BYTES_A_MIB),
+    transport: file.transport,
     trustedHops: file.trusted_hops,
-    upstreams: Object.entries(file.upstreams).map(([name, upstream]) => compileUpstream(name, upstream)),
+    upstreams: Object.entries(file.upstreams).map(([name, upstream]) => compileUpstream(name, upstream, textOf)),
     routes: file.routes.map(compileRoute),
     identity: file.identity.filter((source): source is IdentitySource => source.kind !== "claim"),
     identityIgnore: file.identity_ignore.map((value) => value.toLowerCase()).filter((value) => value !== ""),
@@ -72,11 +84,11 @@ function stateDirectory(given: string | undefined, environment: Environment): st
 
 type UpstreamFile = ConfigFile["upstreams"][string];
 
-function compileUpstream(name: string, upstream: UpstreamFile): Upstream {
-  const { health } = upstream;
+function compileUpstream(name: string, upstream: UpstreamFile, textOf: (name: string) => string): Upstream {
+  const { health, tls } = upstream;
   return {
     name,
-    endpoints: upstream.endpoints,
+    endpoints: upstream.endpoints.map((endpoint) => ({ ...endpoint, ca: tls && textOf(tls.ca) })),
     dialect: upstream.dialect,
     health: health && { path: health.path, intervalMs: health.interval, timeoutMs: health.timeout },
     quality: upstream.quality,

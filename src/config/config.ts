@@ -16,6 +16,8 @@ export interface Config {
   readonly workers: number;
   /** Heap limit of a worker in MiB. */
   readonly workerHeapMb: number;
+  /** The engine that moves bytes. */
+  readonly transport: "wire" | "node";
   readonly trustedHops: readonly string[];
   readonly upstreams: readonly Upstream[];
   readonly routes: readonly Route[];
@@ -39,6 +41,13 @@ export interface Listener {
   readonly host: string;
   /** 0 lets the system choose. */
   readonly port: number;
+  readonly tls: ListenerTls | undefined;
+}
+
+/** Texts in PEM. The key is a secret: it is shown and logged nowhere. */
+export interface ListenerTls {
+  readonly cert: string;
+  readonly key: string;
 }
 
 export interface Admin {
@@ -67,6 +76,8 @@ export interface Endpoint {
   readonly port: number;
   /** `http://127.0.0.1:5062` */
   readonly origin: string;
+  /** Certificates, in PEM, of those who alone may sign the endpoint's; undefined: whom Node.js trusts. */
+  readonly ca: string | undefined;
 }
 
 export interface Upstream {
@@ -75,6 +86,7 @@ export interface Upstream {
   readonly dialect: string | undefined;
   readonly health: { readonly path: string; readonly intervalMs: number; readonly timeoutMs: number } | undefined;
   readonly quality: Quality | undefined;
+  /** TLS handshake included. */
   readonly connectTimeoutMs: number;
   /** How long an idle connection is kept for reuse. */
   readonly keepAliveMs: number;

@@ -10,7 +10,7 @@ import { flag, identity, trustedHops } from "./schema-users.ts";
  * the same run. A part is undefined where it has mistakes of its own.
  */
 export interface Draft {
-  readonly listeners: readonly { readonly name: unknown; readonly address: SocketAddress | undefined }[];
+  readonly listeners: readonly { readonly name: unknown; readonly address: SocketAddress | undefined; readonly tls: unknown }[];
   readonly admin: { readonly address: SocketAddress | undefined; readonly hasToken: boolean };
   /** Undefined: the list cannot be read, so nothing can be said about who is on it. */
   readonly upstreams: readonly string[] | undefined;
@@ -62,8 +62,8 @@ export function draftOf(data: unknown): Draft {
   };
 }
 
-function draftListener({ name = "public", address }: Raw): Draft["listeners"][number] {
-  return { name, address: addressOf(address) };
+function draftListener({ name = "public", address, tls }: Raw): Draft["listeners"][number] {
+  return { name, address: addressOf(address), tls };
 }
 
 function addressOf(given: unknown): SocketAddress | undefined {

@@ -24,8 +24,13 @@ function findingsOfIssue(issue: z.core.$ZodIssue, data: unknown, base: Path): Fi
 /** Keys that people will look for, or know from elsewhere, and what to do instead. */
 const ABSENT: readonly { readonly at: RegExp; readonly message: string }[] = [
   {
-    at: /^listeners\[\d+\]\.tls$/,
-    message: "TLS on a listener is not available in this version; let a load balancer in front terminate it, and leave the key out",
+    at: /^listeners\[\d+\](\.tls)?\.(http2|h2|alpn|protocols)$/,
+    message:
+      "HTTP/2 is not spoken in this version, only HTTP/1.1; leave the key out, and let a load balancer that speaks HTTP/2 to clients stand in front",
+  },
+  {
+    at: /^upstreams\.[^.]+(\.tls)?\.(http2|h2|alpn|protocols)$/,
+    message: "HTTP/2 is not spoken in this version; backends are spoken to in HTTP/1.1, so leave the key out",
   },
   {
     at: /^store\.(cluster|nodes)$/,

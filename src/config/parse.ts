@@ -1,5 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { readFile } from "node:fs/promises";
+import { checkCertificates } from "./certificates.ts";
 import { checkAll, warnAll } from "./checks.ts";
 import { compile } from "./compile.ts";
 import type { Config } from "./config.ts";
@@ -8,6 +9,7 @@ import type { Environment } from "./environment.ts";
 import { findingsOf, isMapping } from "./issues.ts";
 import type { Problem } from "./problem.ts";
 import { configSchema } from "./schema.ts";
+import { NOWHERE, type Surroundings, surroundingsOf } from "./surroundings.ts";
 import { readTree } from "./yaml-tree.ts";
 
 export { formatProblems, type Problem } from "./problem.ts";
@@ -15,8 +17,8 @@ export { formatProblems, type Problem } from "./problem.ts";
 /** A configuration and what is odd about it, or everything that is wrong with it, in the order of the file. */
 export type ParsedConfig = { readonly config: Config; readonly warnings: readonly Problem[] } | { readonly problems: readonly Problem[] };
 
-/** Reads the text of a configuration file. `environment` fills its placeholders. Never throws. */
-export function parseConfig(text: string, environment: Environment): ParsedConfig {
+/** Reads the text of a configuration file. `environment` fills its placeholders, `surroundings` have the files that it names. Never throws. */
+export function parseConfig(text: string, environment: Environment, surroundings: Surroundings = NOWHERE): ParsedConfig {
   const tree = readTree(text, environment);
   if (tree.broken) return { problems: inOrder(tree.problems) };
   if (tree.data === null || tree.data === undefined)
@@ -24,10 +26,12 @@ export function parseConfig(text: string, environment: Environment): ParsedConfi
   if (!isMapping(tree.data)) return { problems: [whole("is not a mapping; expected keys such as upstreams: and routes:")] };
   const parsed = configSchema.safeParse(tree.data);
   const draft = draftOf(tree.data);
-  const findings = [...(parsed.success ? [] : findingsOf(parsed.error.issues, tree.data)), ...checkAll(draft)];
+  const certificates = checkCertificates(draft, surroundings);
+  const findings = [...(parsed.success ? [] : findingsOf(parsed.error.issues, tree.data)), ...checkAll(draft), ...certificates.problems];
   const problems = [...tree.problems, ...withoutEchoes(findings.map(tree.locate), tree.problems)];
   if (problems.length > 0 || !parsed.success) return { problems: inOrder(problems) };
-  return { config: compile(parsed.data, environment), warnings: inOrder(warnAll(draft).map(tree.locate)) };
+  const warnings = [...warnAll(draft), ...certificates.warnings].map(tree.locate);
+  return { config: compile(parsed.data, environment, surroundings), warnings: inOrder(warnings) };
 }
 
 /** Reads a configuration file from disk. A file that cannot be read is a problem like any other. */
@@ -35,7 +39,7 @@ export async function loadConfig(file: string, environment: Environment = proces
   try {
     const bytes = await readFile(file);
     if (!isUtf8(bytes)) return { problems: [whole("is not text in UTF-8; save it as UTF-8, or name another file")] };
-    return parseConfig(bytes.toString("utf8"), environment);
+    return parseConfig(bytes.toString("utf8"), environment, surroundingsOf(file, Date.now()));
   } catch (cause) {
     const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
     return { problems: [whole(unreadable(String(code)))] };

@@ -205,6 +205,9 @@ export function secret(min: number): Scalar<string | undefined> {
   };
 }
 
+/** The path of a file with certificates or a key. */
+export const pemFile = text({ kind: "path", expected: "the path of a file in PEM, such as tls/site.pem", max: 1_024 });
+
 /** A name that ends up in metric labels, Redis keys and log lines. */
 export function nameOf(what: string): Scalar<string> {
   return text({ kind: "name", expected: `${what}: ${NAME_RULE}`, pattern: NAME, max: 64 });

@@ -1,5 +1,20 @@
 import { socketAddress, storeAddress } from "./addresses.ts";
-import { choice, defaulted, duration, nameOf, optional, required, secret, share, size, text, TOKEN, toggle, whole } from "./scalars.ts";
+import {
+  choice,
+  defaulted,
+  duration,
+  nameOf,
+  optional,
+  pemFile,
+  required,
+  secret,
+  share,
+  size,
+  text,
+  TOKEN,
+  toggle,
+  whole,
+} from "./scalars.ts";
 import { either, list, mapping } from "./shapes.ts";
 
 /** What the program itself needs: addresses, the store, limits, logs. */
@@ -20,8 +35,20 @@ const listener = mapping(
     name: defaulted(nameOf("the name of a listener"), "public", "Name in logs. With several listeners each needs its own."),
     address: required(
       socketAddress(true),
-      "Where clients connect, in plain HTTP. 0.0.0.0 means every network of the machine; port 0 lets the system choose.",
+      "Where clients connect. 0.0.0.0 means every network of the machine; port 0 lets the system choose.",
     ),
+    tls: mapping(
+      {
+        cert: required(pemFile, "File with the certificate in PEM, the server's own first, then those between it and the root."),
+        key: required(pemFile, "File with its private key in PEM, not encrypted."),
+      },
+      "cert: tls/site.pem, key: tls/site.key",
+    )
+      .optional()
+      .meta({
+        description:
+          "Serves HTTPS, by TLS 1.2 or 1.3. Paths are relative to the folder of this file; what they name is read at the start, so a renewed certificate needs a restart. Left out: plain HTTP.",
+      }),
   },
   "name: public, address: 0.0.0.0:8080",
 );
@@ -214,7 +241,7 @@ export const metrics = mapping(
   .meta({ description: "Metrics in the Prometheus format, served on the admin address." });
 
 export const transport = defaulted(
-  choice(["node"]),
-  "node",
-  "The engine that moves bytes. `node`, built on the HTTP stack of Node.js, is the only one in this version.",
+  choice(["wire", "node"]),
+  "wire",
+  "The engine that moves bytes: `wire`, our own HTTP/1.1 on the sockets, or `node`, the HTTP stack of Node.js, which is slower and to fall back on. docs/transports.md says where they differ.",
 );

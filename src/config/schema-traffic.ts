@@ -6,6 +6,7 @@ import {
   duration,
   nameOf,
   optional,
+  pemFile,
   positive,
   required,
   text,
@@ -113,7 +114,25 @@ const upstream = mapping(
         description:
           "Where an answer says how good it is. On the candidate arm an answer below the flag's `accuracy`, or without a readable figure, is replaced by the stable arm's. Left out: quality is not judged.",
       }),
-    connect_timeout: defaulted(duration({ min: 1, max: HOUR }), "1s", "Longest time that making a connection may take."),
+    tls: mapping(
+      {
+        ca: required(
+          pemFile,
+          "File with the certificates, in PEM, of those who may sign the backends' ones. Nobody else is then trusted for this upstream. Its path is relative to the folder of this file.",
+        ),
+      },
+      "ca: tls/internal-ca.pem",
+    )
+      .optional()
+      .meta({
+        description:
+          "How `https://` endpoints are known. The certificate must be made for the host in the endpoint's address. Left out: whom Node.js trusts.",
+      }),
+    connect_timeout: defaulted(
+      duration({ min: 1, max: HOUR }),
+      "1s",
+      "Longest time that making a connection may take, its TLS handshake included.",
+    ),
     keep_alive: defaulted(
       duration({ min: 1, max: HOUR }),
       "30s",
