@@ -1,3 +1,5 @@
+import { performance } from "node:perf_hooks";
+
 /**
  * All deadlines of a thread on one timer. A deadline is a node in a list kept per length of timeout: lists of one
  * length expire in the order they were filled, so setting and clearing cost a few pointer writes and no allocation.
@@ -5,32 +7,70 @@
  */
 const TICK_MS = 4;
 
-export abstract class Deadline {
+/** Who is told that its time is up. */
+export interface Expiring {
+  expired(now: number): void;
+}
+
+/** One class for everybody, and not a base of theirs, so that the lists are made of objects of one shape. */
+export class Deadline {
   /** Instant on the clock of the list, in milliseconds; 0 while not set. */
   at = 0;
   previous: Deadline | undefined = undefined;
   next: Deadline | undefined = undefined;
-  abstract expired(now: number): void;
+  /** Undefined for the node in which a list begins and ends. */
+  readonly owner: Expiring | undefined;
+
+  constructor(owner: Expiring | undefined) {
+    this.owner = owner;
+  }
 }
 
-class Queue extends Deadline {
-  constructor() {
-    super();
-    this.previous = this;
-    this.next = this;
-  }
-  override expired(): void {}
+/** Calls back once, `ms` from now or later, when the sockets have been looked at; returns how to take it back. */
+export interface Ticker {
+  tick(callback: () => void, ms: number): () => void;
+}
+
+/**
+ * Timers run before the loop looks at its sockets. What has arrived while this thread was busy must be heard first, or a late thread
+ * would blame others for its own delay.
+ */
+export const loopTicker: Ticker = {
+  tick(callback, ms) {
+    let turn: NodeJS.Immediate | undefined;
+    const timer = setTimeout(() => {
+      turn = setImmediate(callback);
+    }, ms);
+    return () => {
+      clearTimeout(timer);
+      clearImmediate(turn);
+    };
+  },
+};
+
+/** Lengths whose lists are found without a look into the map: a thread uses a handful. */
+const REMEMBERED = 16;
+/** Empty lists beyond so many are not kept. */
+const MOST_QUEUES = 64;
+
+interface Queue {
+  readonly ms: number;
+  readonly ends: Deadline;
 }
 
 export class Deadlines {
   readonly #now: () => number;
   readonly #queues = new Map<number, Queue>();
+  readonly #recent: (Queue | undefined)[] = Array.from({ length: REMEMBERED }, () => undefined);
   #open = 0;
-  #timer: NodeJS.Timeout | undefined;
-  #turn: NodeJS.Immediate | undefined;
+  /** When the clock was last looked at for what is due: now, to within a tick, as long as anything is set. For what need not be exact. */
+  lately = 0;
+  readonly #ticker: Ticker;
+  #cancel: (() => void) | undefined;
 
-  constructor(now: () => number = () => performance.now()) {
+  constructor(now: () => number = () => performance.now(), ticker: Ticker = loopTicker) {
     this.#now = now;
+    this.#ticker = ticker;
   }
 
   /** How many deadlines are set. */
@@ -38,21 +78,22 @@ export class Deadlines {
     return this.#open;
   }
 
-  /** Calls `deadline.expired` once `ms`, rounded up, have passed, unless cleared before. Setting it again moves it. */
+  /** Tells the deadline's owner once `ms`, rounded up, have passed, unless cleared before. Setting it again moves it. */
   set(deadline: Deadline, length: number, now = this.#now()): void {
     if (deadline.at !== 0) this.clear(deadline);
     // Whole milliseconds, or remainders of other deadlines would each have a list of their own.
     const ms = Math.ceil(length);
-    let queue = this.#queues.get(ms);
-    if (queue === undefined) this.#queues.set(ms, (queue = new Queue()));
+    const recent = this.#recent[ms % REMEMBERED];
+    const queue = recent?.ms === ms ? recent : this.#queueOf(ms);
     deadline.at = now + ms;
-    const last = queue.previous ?? queue;
+    const { ends } = queue;
+    const last = ends.previous ?? ends;
     last.next = deadline;
     deadline.previous = last;
-    deadline.next = queue;
-    queue.previous = deadline;
+    deadline.next = ends;
+    ends.previous = deadline;
     this.#open++;
-    this.#timer ??= setTimeout(this.#tick, TICK_MS);
+    if (this.#cancel === undefined) this.#wind();
   }
 
   clear(deadline: Deadline): void {
@@ -66,32 +107,47 @@ export class Deadlines {
 
   /** Fires what is due. The timer calls it; tests with a clock of their own call it themselves. */
   expire(now = this.#now()): void {
-    for (const [length, queue] of this.#queues) {
-      for (let due = queue.next; due !== undefined && due !== queue && due.at <= now; due = queue.next) {
+    this.lately = now;
+    for (const [length, { ends }] of this.#queues) {
+      for (let due = ends.next; due !== undefined && due !== ends && due.at <= now; due = ends.next) {
         this.clear(due);
-        due.expired(now);
+        due.owner?.expired(now);
       }
-      if (queue.next === queue && this.#queues.size > 64) this.#queues.delete(length);
+      if (ends.next === ends && this.#queues.size > MOST_QUEUES) this.#forget(length);
     }
   }
 
   close(): void {
-    clearTimeout(this.#timer);
-    clearImmediate(this.#turn);
-    this.#timer = undefined;
+    this.#cancel?.();
+    this.#cancel = undefined;
   }
 
-  /**
-   * Timers run before the loop looks at its sockets. What has arrived while this thread was busy must be heard first, or a late thread
-   * would blame others for its own delay; so deadlines are looked at when the sockets have been.
-   */
-  readonly #tick = (): void => {
-    this.#turn = setImmediate(this.#look);
-  };
+  #queueOf(ms: number): Queue {
+    let queue = this.#queues.get(ms);
+    if (queue === undefined) this.#queues.set(ms, (queue = createQueue(ms)));
+    this.#recent[ms % REMEMBERED] = queue;
+    return queue;
+  }
+
+  #forget(ms: number): void {
+    this.#queues.delete(ms);
+    if (this.#recent[ms % REMEMBERED]?.ms === ms) this.#recent[ms % REMEMBERED] = undefined;
+  }
+
+  #wind(): void {
+    this.#cancel ??= this.#ticker.tick(this.#look, TICK_MS);
+  }
 
   readonly #look = (): void => {
-    this.#timer = undefined;
+    this.#cancel = undefined;
     this.expire();
-    if (this.#open > 0) this.#timer ??= setTimeout(this.#tick, TICK_MS);
+    if (this.#open > 0) this.#wind();
   };
+}
+
+function createQueue(ms: number): Queue {
+  const ends = new Deadline(undefined);
+  ends.previous = ends;
+  ends.next = ends;
+  return { ms, ends };
 }

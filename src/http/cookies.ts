@@ -1,4 +1,5 @@
-import { createHmac, timingSafeEqual } from "node:crypto";
+import { timingSafeEqual } from "node:crypto";
+import type { KeyedHash } from "../core/keyed-hash.ts";
 
 /** Every value of a cookie in the Cookie fields of a request. */
 export function cookieValues(fields: readonly string[], name: string): readonly string[] {
@@ -13,20 +14,26 @@ export function cookieValues(fields: readonly string[], name: string): readonly 
 }
 
 /** `id.signature`: the id can be read by anybody and made by nobody but us. */
-export function signId(id: string, secret: Uint8Array): string {
-  return `${id}.${signature(id, secret)}`;
+export function signId(id: string, key: KeyedHash): string {
+  return `${id}.${signature(id, key)}`;
 }
 
 /** The id in a signed value, or undefined if we did not sign it. Comparison takes the same time whatever differs. */
-export function verifyId(value: string, secret: Uint8Array): string | undefined {
+export function verifyId(value: string, key: KeyedHash): string | undefined {
   const dot = value.lastIndexOf(".");
-  if (dot <= 0 || value.length > 200) return undefined;
+  if (dot <= 0 || value.length > 200 || value.length - dot - 1 !== SIGNATURE_LENGTH) return undefined;
   const id = value.slice(0, dot);
-  const given = Buffer.from(value.slice(dot + 1));
-  const wanted = Buffer.from(signature(id, secret));
-  return given.length === wanted.length && timingSafeEqual(given, wanted) ? id : undefined;
+  // What is not ASCII needs more bytes than there is room for, and is cut off.
+  if (given.write(value.slice(dot + 1)) !== SIGNATURE_LENGTH) return undefined;
+  wanted.write(signature(id, key));
+  return timingSafeEqual(given, wanted) ? id : undefined;
 }
 
-function signature(id: string, secret: Uint8Array): string {
-  return createHmac("sha256", secret).update(id).digest("base64url").slice(0, 27);
+const SIGNATURE_LENGTH = 27;
+/** Filled anew for each comparison. */
+const given = Buffer.alloc(SIGNATURE_LENGTH);
+const wanted = Buffer.alloc(SIGNATURE_LENGTH);
+
+function signature(id: string, key: KeyedHash): string {
+  return key.digest(id, "base64url").slice(0, SIGNATURE_LENGTH);
 }

@@ -1,4 +1,4 @@
-import type { Head } from "./head.ts";
+import { encodeLines, fieldLine, type Head, type RequestHead } from "./head.ts";
 
 /** Who asked, as far as it can be believed. */
 export interface Origin {
@@ -38,38 +38,75 @@ export function bareAddress(text: string): string {
 /** Names we write ourselves, whatever came; what a trusted hop said of them is built upon. */
 export const FORWARDED_FIELDS = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded", "via"] as const;
 
-/**
- * X-Forwarded-*, Forwarded (RFC 7239) and Via (RFC 9110, 7.6.3) for the upstream, appended to `set`. A chain is continued only
- * if a trusted hop began it: anybody could write the rest.
- */
-export function appendForwarding(
-  set: string[],
-  head: Head,
-  facts: { peer: string; trusted: boolean; secure: boolean; host: string; version: string; name: string },
-): void {
-  const { peer, trusted } = facts;
-  const before = trusted ? head.all("x-forwarded-for").join(", ") : "";
-  set.push("X-Forwarded-For", before === "" ? peer : `${before}, ${peer}`);
-  const proto = (trusted && head.get("x-forwarded-proto")) || (facts.secure ? "https" : "http");
-  set.push("X-Forwarded-Proto", proto);
-  const host = (trusted && head.get("x-forwarded-host")) || facts.host;
-  if (host !== "") set.push("X-Forwarded-Host", host);
-  const node = peer.includes(":") ? `"[${peer}]"` : peer;
-  const element = `for=${node};host="${facts.host}";proto=${facts.secure ? "https" : "http"}`;
-  const chain = trusted ? head.all("forwarded").join(", ") : "";
-  set.push("Forwarded", chain === "" ? element : `${chain}, ${element}`);
-  appendVia(set, head, facts.version, facts.name);
+/** What is said of a request that came straight from its client: the same for all of them, mostly. */
+interface Known {
+  readonly peer: string;
+  readonly host: string;
+  readonly version: string;
+  readonly secure: boolean;
+  readonly lines: Uint8Array;
 }
 
-/** One Via field that continues those received. */
-function appendVia(set: string[], head: Head, version: string, name: string): void {
-  const via = head.all("via").join(", ");
-  set.push("Via", via === "" ? `${version} ${name}` : `${via}, ${version} ${name}`);
+const REMEMBERED = 1_000;
+
+/** What a request is forwarded with: its head, and the connection it came on. */
+interface Forwarded {
+  readonly head: RequestHead;
+  readonly peer: string;
+  readonly secure: boolean;
+}
+
+/** Writes X-Forwarded-*, Forwarded (RFC 7239) and Via (RFC 9110, 7.6.3) for the upstream. `name` is ours in Via. */
+export class Forwarding {
+  readonly #name: string;
+  readonly #known = new Map<string, Known>();
+  #last: Known | undefined;
+
+  constructor(name: string) {
+    this.#name = name;
+  }
+
+  /** `via` is what the request brought: {@link viaOf}. */
+  linesFor(request: Forwarded, trusted: boolean, via: string): Uint8Array {
+    if (trusted || via !== "") return encodeLines(forwardingLines(request, trusted, via, this.#name));
+    const { head, peer, secure } = request;
+    const { host, version } = head;
+    const known = this.#last?.peer === peer ? this.#last : this.#known.get(peer);
+    if (known !== undefined && known.host === host && known.version === version && known.secure === secure) {
+      this.#last = known;
+      return known.lines;
+    }
+    const lines = encodeLines(forwardingLines(request, false, "", this.#name));
+    if (this.#known.size >= REMEMBERED) this.#known.clear();
+    this.#known.set(peer, { peer, host, version, secure, lines });
+    return lines;
+  }
+}
+
+/** A chain is continued only if a trusted hop began it: anybody could write the rest. */
+function forwardingLines({ head, peer, secure }: Forwarded, trusted: boolean, via: string, name: string): string {
+  const scheme = secure ? "https" : "http";
+  const before = trusted ? head.all("x-forwarded-for").join(", ") : "";
+  const proto = (trusted && head.get("x-forwarded-proto")) || scheme;
+  const host = (trusted && head.get("x-forwarded-host")) || head.host;
+  const node = peer.includes(":") ? `"[${peer}]"` : peer;
+  const element = `for=${node};host="${head.host}";proto=${scheme}`;
+  const chain = trusted ? head.all("forwarded").join(", ") : "";
+  return [
+    fieldLine("X-Forwarded-For", before === "" ? peer : `${before}, ${peer}`),
+    fieldLine("X-Forwarded-Proto", proto),
+    host === "" ? "" : fieldLine("X-Forwarded-Host", host),
+    fieldLine("Forwarded", chain === "" ? element : `${chain}, ${element}`),
+    fieldLine("Via", via === "" ? `${head.version} ${name}` : `${via}, ${head.version} ${name}`),
+  ].join("");
+}
+
+/** The proxies that a message has passed, as one Via field; empty for none. */
+export function viaOf(head: Head): string {
+  return head.get("via") === undefined ? "" : head.all("via").join(", ");
 }
 
 /** Whether a message has passed a proxy of this name. */
-export function hasPassed(head: Head, name: string): boolean {
-  const via = head.all("via");
-  if (via.length === 0) return false;
-  return via.some((field) => field.split(",").some((entry) => entry.trim().split(/\s+/)[1] === name));
+export function hasPassed(via: string, name: string): boolean {
+  return via !== "" && via.split(",").some((entry) => entry.trim().split(/\s+/)[1] === name);
 }

@@ -22,14 +22,33 @@ export interface RequestHead extends Head {
 export interface ResponseHead extends Head {
   readonly status: number;
   readonly reason: string;
+  /** The same head, to be had for as long as anybody likes: one that was lent may lie in memory that is used again. */
+  keep(): ResponseHead;
 }
 
-/** What is changed in a head on its way through: `drop` (lower-case names, `-` for `_`) first, then `set` (name, value ...) appended. */
+/** What is changed in a head on its way through: what is dropped first, then `set` appended. */
 export interface HeadEdits {
+  /** Names in lower case, with `-` for `_`. Engines prepare for a set once and know it again: it must not change. */
   readonly drop: ReadonlySet<string>;
   /** Names that begin so are dropped too; lower case. */
   readonly dropPrefix: string | undefined;
-  readonly set: readonly string[];
+  /** Lines like those of `set`, in front of them, that are the same for many messages and therefore encoded once. */
+  readonly common?: Uint8Array;
+  /** Whole lines as they go on the wire, each `Name: value` and CRLF; made by {@link fieldLine}. Empty for none. */
+  readonly set: string;
+}
+
+/**
+ * A line of {@link HeadEdits}. Name and value are ours, or were read by a parser that lets no control character through; what came
+ * any other way is checked before.
+ */
+export function fieldLine(name: string, value: string): string {
+  return `${name}: ${value}\r\n`;
+}
+
+/** Lines for {@link HeadEdits.common}. */
+export function encodeLines(lines: string): Uint8Array {
+  return Buffer.from(lines, "latin1");
 }
 
 /** Fields that speak of one connection only (RFC 9110, 7.6.1), and the framing, which is written anew. */
@@ -62,13 +81,29 @@ export function forwardedFields(fields: readonly string[], edits: HeadEdits): st
     if (edits.dropPrefix !== undefined && plain.startsWith(edits.dropPrefix)) continue;
     kept.push(name, fields[i + 1] ?? "");
   }
-  for (const part of edits.set) kept.push(part);
+  if (edits.common !== undefined) appendLines(kept, Buffer.from(edits.common).toString("latin1"));
+  appendLines(kept, edits.set);
   return kept;
+}
+
+/** Finished lines as name, value, name, value ..., for engines that write heads by fields. */
+function appendLines(fields: string[], lines: string): void {
+  for (let at = 0; at < lines.length;) {
+    const colon = lines.indexOf(": ", at);
+    const end = lines.indexOf("\r\n", colon);
+    fields.push(lines.slice(at, colon), lines.slice(colon + 2, end));
+    at = end + 2;
+  }
+}
+
+function isAscii(value: string): boolean {
+  for (let i = 0; i < value.length; i++) if (value.charCodeAt(i) > 0x7f) return false;
+  return true;
 }
 
 /** A value as text: fields are handed over byte by byte, but who writes beyond ASCII writes UTF-8. */
 export function textOf(value: string): string {
-  if (!/[\x80-\xff]/.test(value)) return value;
+  if (isAscii(value)) return value;
   const bytes = Buffer.from(value, "latin1");
   return isUtf8(bytes) ? bytes.toString() : value;
 }

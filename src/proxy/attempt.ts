@@ -1,4 +1,5 @@
-import { Deadline } from "../core/deadlines.ts";
+import { performance } from "node:perf_hooks";
+import { Deadline, type Expiring } from "../core/deadlines.ts";
 import type { AttemptKind, Outcome } from "../core/words.ts";
 import { decodeBody } from "../http/coding.ts";
 import type { ResponseHead } from "../http/head.ts";
@@ -11,6 +12,9 @@ import type { Destination } from "./routes.ts";
 /** An attempt that nobody waits for keeps no more of its answer than this, enough to read its quality. */
 const OBSERVED_BYTES = 262_144;
 
+const NO_TRAILERS: readonly string[] = [];
+const NO_BYTES = new Uint8Array(0);
+
 /** What an attempt tells the exchange it belongs to. */
 export interface AttemptOwner {
   readonly context: Context;
@@ -18,6 +22,8 @@ export interface AttemptOwner {
   readonly segment: number;
   readonly method: string;
   readonly floorBp: number;
+  /** The client gets an answer, so no other is needed. */
+  readonly answered: boolean;
   attemptInformed(attempt: Attempt, status: number, fields: readonly string[]): void;
   /** The head of an answer that is passed on as it comes. */
   attemptStarted(attempt: Attempt): void;
@@ -34,11 +40,12 @@ export interface AttemptOwner {
  * One send to one upstream. `held`: its answer is kept until it is complete and judged. `streaming`: bytes go to the client as they
  * come. `observed`: it lost, and is only left to finish so that its true duration is known.
  */
-export class Attempt extends Deadline implements CallHandler {
+export class Attempt implements Expiring, CallHandler {
   readonly owner: AttemptOwner;
   readonly to: Destination;
   readonly kind: AttemptKind;
   readonly startedAt: number;
+  readonly deadline = new Deadline(this);
   endedAt = 0;
   mode: "held" | "streaming" | "observed";
   state: "open" | "complete" | "failed" = "open";
@@ -46,31 +53,32 @@ export class Attempt extends Deadline implements CallHandler {
   sent = false;
   reused = false;
   head: ResponseHead | undefined;
-  trailers: readonly string[] = [];
+  trailers = NO_TRAILERS;
   bytes = 0;
   verdict: Verdict | undefined;
   failure: CallFailure | undefined;
   readonly #wantsQuality: boolean;
-  #chunks: Uint8Array[] = [];
+  #body: Uint8Array = NO_BYTES;
+  /** Of a body that is not together yet. */
+  #pieces: Uint8Array[] | undefined;
   #keeping = true;
 
-  constructor(owner: AttemptOwner, to: Destination, kind: AttemptKind, mode: "held" | "streaming", now: number, wantsQuality: boolean) {
-    super();
+  constructor(owner: AttemptOwner, to: Destination, kind: AttemptKind, mode: "held" | "streaming", now: number) {
     this.owner = owner;
     this.to = to;
     this.kind = kind;
     this.mode = mode;
     this.startedAt = now;
-    this.#wantsQuality = wantsQuality && to.backend.qualitySteps !== undefined;
+    this.#wantsQuality = to.backend.qualitySteps !== undefined;
   }
 
   /** The whole body of a held answer. */
   get body(): Uint8Array {
-    const [only] = this.#chunks;
-    if (this.#chunks.length === 1 && only !== undefined) return only;
-    const whole = Buffer.concat(this.#chunks);
-    this.#chunks = [whole];
-    return whole;
+    if (this.#pieces !== undefined) {
+      this.#body = Buffer.concat(this.#pieces);
+      this.#pieces = undefined;
+    }
+    return this.#body;
   }
 
   /** Its whole answer is at hand. */
@@ -86,9 +94,13 @@ export class Attempt extends Deadline implements CallHandler {
     this.#close(outcome);
   }
 
-  /** It lost. It may finish, unseen and within bounds. */
+  /** It lost. It may finish, unseen and within bounds; what was never sent need not be sent for that. */
   observe(): void {
     if (this.state !== "open" || this.mode === "observed") return;
+    if (!this.sent) {
+      this.cut();
+      return;
+    }
     const { context } = this.owner;
     const { limits } = context.config;
     const left = limits.observedForMs - (performance.now() - this.startedAt);
@@ -98,7 +110,7 @@ export class Attempt extends Deadline implements CallHandler {
     }
     this.mode = "observed";
     context.observed.add(this);
-    context.deadlines.set(this, left);
+    context.deadlines.set(this.deadline, left);
   }
 
   /** Observation ends before the attempt does: it took at least this long. */
@@ -108,7 +120,7 @@ export class Attempt extends Deadline implements CallHandler {
     this.cancel("timeout");
   }
 
-  override expired(): void {
+  expired(): void {
     if (this.mode === "observed") this.cut();
     else this.owner.attemptLate(this);
   }
@@ -130,6 +142,30 @@ export class Attempt extends Deadline implements CallHandler {
     } else if (Number(head.get("content-length") ?? 0) > this.owner.context.config.limits.answerBytes) this.#overflow();
   }
 
+  /** Served before this returns, as it is nearly always, the answer is never copied. */
+  onWhole(head: ResponseHead, body: Uint8Array, trailers: readonly string[]): void {
+    if (body.length > (this.mode === "held" ? this.owner.context.config.limits.answerBytes : OBSERVED_BYTES)) {
+      this.#inPieces(head.keep(), body, trailers);
+      return;
+    }
+    this.head = head;
+    this.bytes = body.length;
+    this.#body = body;
+    this.onEnd(trailers);
+    if (this.owner.answered) this.#body = NO_BYTES;
+    else {
+      this.head = head.keep();
+      this.#body = Buffer.from(body);
+    }
+  }
+
+  #inPieces(head: ResponseHead, body: Uint8Array, trailers: readonly string[]): void {
+    this.onHead(head);
+    // Each may have ended it.
+    if (this.state === "open") this.onData(body);
+    if (this.state === "open") this.onEnd(trailers);
+  }
+
   onData(chunk: Uint8Array): void {
     this.bytes += chunk.length;
     if (this.mode === "streaming") {
@@ -142,7 +178,7 @@ export class Attempt extends Deadline implements CallHandler {
       this.#keep(chunk, OBSERVED_BYTES);
       return;
     }
-    this.#chunks.push(chunk);
+    this.#add(chunk);
     if (this.bytes > this.owner.context.config.limits.answerBytes) this.#overflow();
   }
 
@@ -168,15 +204,19 @@ export class Attempt extends Deadline implements CallHandler {
   #keep(chunk: Uint8Array, limit: number): void {
     if (this.bytes > limit) {
       this.#keeping = false;
-      this.#chunks = [];
-    } else this.#chunks.push(chunk);
+      this.#pieces = undefined;
+    } else this.#add(chunk);
+  }
+
+  #add(chunk: Uint8Array): void {
+    (this.#pieces ??= []).push(Buffer.from(chunk));
   }
 
   /** Too long to judge: it goes to the client as it is, if the client still waits for it. */
   #overflow(): void {
     this.#keeping = false;
-    const held = this.#chunks;
-    this.#chunks = [];
+    const held = this.#pieces ?? [];
+    this.#pieces = undefined;
     if (this.mode === "observed" || !this.owner.attemptOverflowed(this)) return;
     this.mode = "streaming";
     for (const chunk of held) this.owner.attemptData(this, chunk);
@@ -194,13 +234,14 @@ export class Attempt extends Deadline implements CallHandler {
   #close(outcome: Outcome): void {
     const { context, routeIndex } = this.owner;
     // What was cut is filed under the time it was given, not under when the clock was looked at: it took at least that long.
-    const most = this.mode === "observed" ? this.startedAt + context.config.limits.observedForMs : Infinity;
-    this.endedAt = Math.min(performance.now(), most);
+    const most = this.mode === "observed" ? context.config.limits.observedForMs : Infinity;
+    const tookMs = Math.min(performance.now() - this.startedAt, most);
+    this.endedAt = this.startedAt + tookMs;
     context.onProgress();
-    context.deadlines.clear(this);
-    context.observed.delete(this);
+    context.deadlines.clear(this.deadline);
+    if (this.mode === "observed") context.observed.delete(this);
     // What a client's leaving cut short says nothing about the upstream.
     if (outcome === "cancelled") return;
-    context.meters.attempt(routeIndex, this.to.backend.index, this.kind, outcome, this.endedAt - this.startedAt);
+    context.meters.attempt(routeIndex, this.to.backend.index, this.kind, outcome, tookMs);
   }
 }

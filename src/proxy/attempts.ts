@@ -1,3 +1,4 @@
+import { performance } from "node:perf_hooks";
 import type { AttemptKind, FallbackReason } from "../core/words.ts";
 import type { FailureCode } from "../core/failures.ts";
 import { mayRetry, maySendAgain, type Means } from "../resilience/retry.ts";
@@ -5,20 +6,8 @@ import type { CallFailure } from "../transport/transport.ts";
 import { Attempt, type AttemptOwner } from "./attempt.ts";
 import type { Context } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
+import type { Plan } from "./plan.ts";
 import type { Destination } from "./routes.ts";
-
-/** Who is asked, and what for. */
-export interface Plan {
-  readonly first: Destination;
-  /** Who answers instead, if that is wanted. */
-  readonly fallback: Destination | undefined;
-  /** How long the first has, in milliseconds, when there is a fallback. */
-  readonly responseTimeMs: number;
-  /** Floor of quality, in basis points. */
-  readonly floorBp: number;
-  /** Read what answers say of their quality. */
-  readonly readsQuality: boolean;
-}
 
 /**
  * The sends of one exchange, and which of their answers its client gets.
@@ -57,8 +46,12 @@ export class Attempts implements AttemptOwner {
     this.armed = plan.fallback !== undefined && exchange.idempotent && exchange.downstream.body.kind !== "stream";
   }
 
-  begin(): void {
-    this.#send(this.#plan.first, "first", false);
+  get answered(): boolean {
+    return this.#exchange.answered;
+  }
+
+  begin(now: number): void {
+    this.#send(this.#plan.first, "first", false, now);
   }
 
   /** The client has left: nobody waits for anything. */
@@ -108,13 +101,14 @@ export class Attempts implements AttemptOwner {
 
   attemptEnded(attempt: Attempt): void {
     if (attempt.mode === "streaming") {
-      this.#exchange.finish(attempt);
+      if (this.#exchange.served === attempt) this.#exchange.finish(attempt);
+      else this.#exchange.respond(attempt, attempt.endedAt);
       return;
     }
     if (this.#exchange.answered) return;
     const { verdict } = attempt;
     if (attempt.mode === "observed" || verdict === undefined) this.#settle();
-    else if (verdict.good) this.#serve(attempt);
+    else if (verdict.good) this.#serve(attempt, attempt.endedAt);
     else if (this.#fallback !== undefined) this.#fallBack(verdict.reason, verdict.detail);
     else this.#settle();
   }
@@ -135,7 +129,7 @@ export class Attempts implements AttemptOwner {
     if (mayRetry(failed, means, { done: this.#retries, endpoints })) {
       this.#retries++;
       this.detail = failure.detail;
-      this.#send(attempt.to, "retry", failed.reuseRace);
+      this.#send(attempt.to, "retry", failed.reuseRace, performance.now());
     } else if (this.#fallback !== undefined && maySendAgain(failed, means)) this.#fallBack("error", failure.detail);
     else {
       this.detail = failure.detail;
@@ -156,23 +150,22 @@ export class Attempts implements AttemptOwner {
     this.fellBack = reason;
     this.detail = detail;
     this.context.meters.fallback(this.routeIndex, reason);
-    this.#send(to, "fallback", false);
+    this.#send(to, "fallback", false, performance.now());
   }
 
-  #send(to: Destination, kind: AttemptKind, fresh: boolean): void {
-    const now = performance.now();
-    const attempt = new Attempt(this, to, kind, this.armed ? "held" : "streaming", now, this.#plan.readsQuality);
+  #send(to: Destination, kind: AttemptKind, fresh: boolean, now: number): void {
+    const attempt = new Attempt(this, to, kind, this.armed ? "held" : "streaming", now);
     this.all.push(attempt);
     if (this.armed && to === this.#plan.first) {
       const first = this.all[0] ?? attempt;
-      this.context.deadlines.set(attempt, Math.max(0, this.#plan.responseTimeMs - (now - first.startedAt)));
+      this.context.deadlines.set(attempt.deadline, Math.max(0, this.#plan.responseTimeMs - (now - first.startedAt)), now);
     }
-    attempt.call = to.backend.upstream.send(this.#exchange.requestFor(to, this.armed && this.#plan.readsQuality, fresh), attempt);
+    attempt.call = to.backend.upstream.send(this.#exchange.requestFor(to, this.armed, fresh), attempt);
   }
 
-  #serve(attempt: Attempt): void {
+  #serve(attempt: Attempt, now: number): void {
     for (const other of this.all) if (other !== attempt) other.observe();
-    this.#exchange.respond(attempt);
+    this.#exchange.respond(attempt, now);
   }
 
   /** Nobody else can be asked. Waits for what is still open; then serves the best there is. */
@@ -183,11 +176,11 @@ export class Attempts implements AttemptOwner {
     if (best?.verdict?.good) {
       // A late answer of the loser is no match for a winner that is still on its way.
       if (this.all.some((attempt) => attempt.state === "open" && attempt.mode === "held")) return;
-      this.#serve(best);
+      this.#serve(best, performance.now());
       return;
     }
     if (!this.#timedOut && this.all.some((attempt) => attempt.state === "open")) return;
-    if (best !== undefined) this.#serve(best);
+    if (best !== undefined) this.#serve(best, performance.now());
     else this.#exchange.fail(this.#failureCode(), this.detail ?? "");
   }
 

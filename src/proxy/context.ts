@@ -1,6 +1,7 @@
 import type { Config } from "../config/config.ts";
 import { Deadlines } from "../core/deadlines.ts";
-import { FORWARDED_FIELDS } from "../http/forwarded.ts";
+import { KeyedHash } from "../core/keyed-hash.ts";
+import { FORWARDED_FIELDS, Forwarding } from "../http/forwarded.ts";
 import type { FlagState } from "../rollout/flag-state.ts";
 import { compileRules, type Rules } from "../rollout/rules.ts";
 import type { AccessLog } from "../telemetry/access-log.ts";
@@ -14,10 +15,20 @@ import { createTrust } from "./trust.ts";
 /** Fields of ours that a backend may not set, since operators believe them. */
 const ANSWER_DROP: ReadonlySet<string> = new Set(["x-request-id", "x-service-version"]);
 
-/** Fields of a request that are never passed on, by who sent it and by whether its answer must come without a content coding. */
-export interface RequestDrops {
-  readonly trusted: { readonly plain: ReadonlySet<string>; readonly uncoded: ReadonlySet<string> };
-  readonly others: { readonly plain: ReadonlySet<string>; readonly uncoded: ReadonlySet<string> };
+/** Fields of a request that are never passed on. Each set is made once, so that an engine knows it again. */
+export interface DropSets {
+  readonly plain: ReadonlySet<string>;
+  /** The answer must come without a content coding. */
+  readonly uncoded: ReadonlySet<string>;
+  /** Host is written anew. */
+  readonly hosted: ReadonlySet<string>;
+  readonly uncodedHosted: ReadonlySet<string>;
+}
+
+/** By who sent the request. */
+interface RequestDrops {
+  readonly trusted: DropSets;
+  readonly others: DropSets;
 }
 
 function createRequestDrops(config: Config): RequestDrops {
@@ -30,11 +41,16 @@ function createRequestDrops(config: Config): RequestDrops {
     ...(config.segmentHeader ? [config.segmentHeader.name] : []),
     ...config.overrides.filter((override) => override.source === "header").map((override) => override.name),
   ];
-  const pair = (named: readonly string[]): RequestDrops["trusted"] => {
+  const sets = (named: readonly string[]): DropSets => {
     const names = named.map((name) => name.replaceAll("_", "-"));
-    return { plain: new Set(names), uncoded: new Set([...names, "accept-encoding"]) };
+    return {
+      plain: new Set(names),
+      uncoded: new Set([...names, "accept-encoding"]),
+      hosted: new Set([...names, "host"]),
+      uncodedHosted: new Set([...names, "accept-encoding", "host"]),
+    };
   };
-  return { trusted: pair(always), others: pair([...always, ...believed]) };
+  return { trusted: sets(always), others: sets([...always, ...believed]) };
 }
 
 /** Everything a request needs and no request owns. */
@@ -42,12 +58,14 @@ export class Context {
   readonly config: Config;
   readonly meters: Meters;
   readonly accessLog: AccessLog;
-  readonly secret: Uint8Array;
+  /** Under the sticky secret: signs cookies, and stands for users in logs. */
+  readonly keyedHash: KeyedHash;
   readonly kills: Int32Array;
   readonly onProgress: () => void;
   readonly deadlines = new Deadlines();
   readonly routes: RouteTable;
   readonly identity: IdentityRules;
+  readonly forwarding: Forwarding;
   readonly isTrusted: (address: string) => boolean;
   readonly requestDrops: RequestDrops;
   readonly answerDrop = ANSWER_DROP;
@@ -61,12 +79,13 @@ export class Context {
     this.config = config;
     this.meters = options.meters;
     this.accessLog = options.accessLog;
-    this.secret = options.secret;
+    this.keyedHash = new KeyedHash(options.secret);
+    this.forwarding = new Forwarding(config.name);
     this.kills = options.kills;
     this.onProgress = options.onProgress;
     const backends = compileBackends(config, options.transport);
     this.routes = new RouteTable(compileRoutes(config, backends));
-    this.identity = createIdentityRules(config, options.secret);
+    this.identity = createIdentityRules(config, this.keyedHash);
     this.isTrusted = createTrust(config.trustedHops);
     this.requestDrops = createRequestDrops(config);
     this.rules = config.flags.map((flag) =>

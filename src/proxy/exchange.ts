@@ -1,8 +1,10 @@
-import { Deadline } from "../core/deadlines.ts";
+import { performance } from "node:perf_hooks";
+import { Deadline, type Expiring } from "../core/deadlines.ts";
 import type { FailureCode } from "../core/failures.ts";
 import { FAILURES } from "../core/failures.ts";
 import type { Arm, FallbackReason, Outcome } from "../core/words.ts";
 import type { Origin } from "../http/forwarded.ts";
+import { fieldLine } from "../http/head.ts";
 import type { Decision, Rules } from "../rollout/rules.ts";
 import type { Downstream, DownstreamHandler, UpstreamRequest } from "../transport/transport.ts";
 import type { Attempt } from "./attempt.ts";
@@ -10,23 +12,29 @@ import type { Attempts } from "./attempts.ts";
 import type { Context } from "./context.ts";
 import { begin, proceed } from "./handle.ts";
 import type { Identity } from "./identify.ts";
+import type { Plan } from "./plan.ts";
 import { record } from "./record.ts";
 import { answerOf, failureAnswer, upstreamEdits } from "./respond.ts";
 import type { CompiledRoute, Destination } from "./routes.ts";
 import type { Upgrade } from "./upgrade.ts";
 
 /** One request with its story: what was read, decided, tried and answered. The only object that travels. */
-export class Exchange extends Deadline implements DownstreamHandler {
+export class Exchange implements Expiring, DownstreamHandler {
   readonly context: Context;
   readonly downstream: Downstream;
   readonly startedAt = performance.now();
   requestId = "";
   traceId = "";
+  /** The client's own, if it is well formed. */
+  traceparent: string | undefined;
+  /** The proxies that the request has passed, as one Via field. */
+  via = "";
   origin: Origin = { client: "", trusted: false };
   route: CompiledRoute | undefined;
   rules: Rules | undefined;
   decision: Decision | undefined;
   identity: Identity | undefined;
+  plan: Plan | undefined;
   attempts: Attempts | undefined;
   /** Carries the connection of a request to change protocols. */
   upgrade: Upgrade | undefined;
@@ -42,11 +50,13 @@ export class Exchange extends Deadline implements DownstreamHandler {
   answered = false;
   /** The body was too long to be kept: the fallback that was wanted cannot be had. */
   fallbackUnavailable = false;
+  /** Nothing has been waited for yet: it is still `startedAt`. */
+  #beginning = true;
+  readonly #deadline = new Deadline(this);
   #paused = false;
   #recorded = false;
 
   constructor(context: Context, downstream: Downstream) {
-    super();
     this.context = context;
     this.downstream = downstream;
   }
@@ -70,10 +80,11 @@ export class Exchange extends Deadline implements DownstreamHandler {
 
   onBegin(): void {
     begin(this);
+    this.#beginning = false;
   }
 
   onBody(): void {
-    if (!this.answered) proceed(this);
+    if (!this.answered) proceed(this, this.#beginning ? this.startedAt : performance.now());
   }
 
   onBodyFailed(failure: FailureCode): void {
@@ -83,7 +94,7 @@ export class Exchange extends Deadline implements DownstreamHandler {
   }
 
   onGone(): void {
-    this.context.deadlines.clear(this);
+    this.context.deadlines.clear(this.#deadline);
     this.attempts?.abandon();
     this.upgrade?.cancel();
     this.status = 499;
@@ -99,19 +110,19 @@ export class Exchange extends Deadline implements DownstreamHandler {
   }
 
   onAnswered(bytes: number): void {
-    this.context.deadlines.clear(this);
+    this.context.deadlines.clear(this.#deadline);
     this.#record(bytes);
   }
 
   /** The route's time is up; or, once the answer flows, one side has been silent for too long. */
-  override expired(now: number): void {
+  expired(now: number): void {
     if (this.answered) {
       this.#stall();
       return;
     }
     // While the body still comes the upstream cannot answer; what it does not read does not come.
     const left = this.downstream.bodyReadAt + (this.route?.timeoutMs ?? 0) - now;
-    if (left > 0) this.context.deadlines.set(this, Math.ceil(left), now);
+    if (left > 0) this.context.deadlines.set(this.#deadline, Math.ceil(left), now);
     else if (this.upgrade !== undefined) {
       this.upgrade.cancel();
       this.fail("upstream-timeout", "");
@@ -119,45 +130,36 @@ export class Exchange extends Deadline implements DownstreamHandler {
   }
 
   /** Begins to count the route's time. */
-  startClock(): void {
-    this.#wait();
+  startClock(now: number): void {
+    this.#wait(now);
   }
 
   /** The request as an upstream is to see it. */
   requestFor(to: Destination, readsQuality: boolean, fresh: boolean): UpstreamRequest {
-    const { head, body } = this.downstream;
-    const plain = readsQuality && to.backend.qualitySteps !== undefined;
-    return {
-      method: head.method,
-      target: to.targetFor(head.target),
-      from: head,
-      edits: upstreamEdits(this, plain),
-      body,
-      downstream: this.downstream,
-      fresh,
-    };
+    const { downstream } = this;
+    const { head, body } = downstream;
+    const edits = upstreamEdits(this, readsQuality && to.backend.qualitySteps !== undefined);
+    return { method: head.method, target: to.targetFor(head.target), from: head, edits, body, downstream, fresh };
   }
 
   /** Gives the client a complete answer. */
-  respond(attempt: Attempt): void {
+  respond(attempt: Attempt, now: number): void {
     const { head } = attempt;
     if (this.answered || head === undefined) return;
     this.#serve(attempt, head.status);
-    this.context.deadlines.clear(this);
-    this.downstream.respond(
-      answerOf(this, head),
-      head.status === 304 || this.downstream.head.method === "HEAD" ? undefined : attempt.body,
-      attempt.trailers,
-    );
+    this.context.deadlines.clear(this.#deadline);
+    const bodyless = head.status === 304 || this.downstream.head.method === "HEAD";
+    this.downstream.respond(answerOf(this, head, now), bodyless ? undefined : attempt.body, attempt.trailers);
   }
 
   /** Begins an answer that is passed on as it comes. */
   start(attempt: Attempt): void {
     const { head } = attempt;
     if (this.answered || head === undefined) return;
+    const now = performance.now();
     this.#serve(attempt, head.status);
-    this.#wait();
-    this.downstream.start(answerOf(this, head));
+    this.#wait(now);
+    this.downstream.start(answerOf(this, head, now));
   }
 
   forward(attempt: Attempt, chunk: Uint8Array): void {
@@ -171,7 +173,7 @@ export class Exchange extends Deadline implements DownstreamHandler {
 
   finish(attempt: Attempt): void {
     if (this.served !== attempt) return;
-    this.context.deadlines.clear(this);
+    this.context.deadlines.clear(this.#deadline);
     this.downstream.end(attempt.trailers);
   }
 
@@ -184,16 +186,16 @@ export class Exchange extends Deadline implements DownstreamHandler {
     this.downstream.abort();
   }
 
-  /** Answers with a failure of the table. */
-  fail(failure: FailureCode, detail: string, fields: readonly string[] = []): void {
+  /** Answers with a failure of the table; `lines` are field lines of its own. */
+  fail(failure: FailureCode, detail: string, lines = ""): void {
     if (this.answered) return;
     this.answered = true;
-    this.context.deadlines.clear(this);
+    this.context.deadlines.clear(this.#deadline);
     this.failure = failure;
     this.detail = detail === "" ? undefined : detail;
     this.status = FAILURES[failure].status;
     this.outcome = outcomeOf(failure);
-    const { head, body } = failureAnswer(this, failure, detail, fields);
+    const { head, body } = failureAnswer(this, failure, detail, lines);
     this.downstream.respond(head, body, []);
   }
 
@@ -201,14 +203,15 @@ export class Exchange extends Deadline implements DownstreamHandler {
   reply(status: number, contentType: string, body: Uint8Array): void {
     this.answered = true;
     this.status = status;
-    const head = { status, reason: "", from: undefined, edits: answerOf(this, undefined).edits };
-    this.downstream.respond({ ...head, edits: { ...head.edits, set: [...head.edits.set, "Content-Type", contentType] } }, body, []);
+    const { edits } = answerOf(this, undefined, performance.now());
+    const set = edits.set + fieldLine("Content-Type", contentType);
+    this.downstream.respond({ status, reason: "", from: undefined, edits: { ...edits, set } }, body, []);
   }
 
   /** The connection has been handed over, or refused by the upstream in its own words. */
   tunnelOpened(by: Destination, status: number): void {
     this.answered = true;
-    this.context.deadlines.clear(this);
+    this.context.deadlines.clear(this.#deadline);
     this.servedBy = by;
     this.status = status;
     this.outcome = status >= 500 ? "server-error" : "ok";
@@ -235,9 +238,9 @@ export class Exchange extends Deadline implements DownstreamHandler {
   }
 
   /** Sets the deadline anew: it is the upstream's while we wait for bytes, the client's while it does not take them. */
-  #wait(): void {
+  #wait(now = performance.now()): void {
     const ms = this.#paused ? this.context.config.limits.bodyTimeoutMs : (this.route?.timeoutMs ?? 0);
-    if (ms > 0) this.context.deadlines.set(this, ms);
+    if (ms > 0) this.context.deadlines.set(this.#deadline, ms, now);
   }
 
   #record(bytes: number): void {

@@ -1,5 +1,6 @@
 import type { FailureCode } from "../core/failures.ts";
-import { originOf, hasPassed } from "../http/forwarded.ts";
+import { hasPassed, originOf, viaOf } from "../http/forwarded.ts";
+import { fieldLine } from "../http/head.ts";
 import { decideArm } from "../rollout/decide.ts";
 import { Attempts } from "./attempts.ts";
 import type { Exchange } from "./exchange.ts";
@@ -20,39 +21,40 @@ export function begin(exchange: Exchange): void {
 
   const match = context.routes.find(head.method, head.target);
   if (match.kind === "no-route") return exchange.fail("no-route", "");
-  if (match.kind === "method-not-allowed") return exchange.fail("method-not-allowed", "", ["Allow", match.allow]);
-  const { route } = match;
-  exchange.route = route;
-  const { action } = route;
+  if (match.kind === "method-not-allowed") return exchange.fail("method-not-allowed", "", fieldLine("Allow", match.allow));
+  exchange.route = match;
+  const { action } = match;
   if (action.kind === "respond") return exchange.reply(action.status, action.contentType, action.body);
 
   if (action.kind === "split") {
     const identified = identify(context.identity, head, exchange.origin, downstream.secure);
-    if (identified.kind === "ambiguous") return exchange.fail("ambiguous-user", identified.where);
-    exchange.identity = identified.identity;
-    exchange.rules = context.rules[action.flag];
-    if (exchange.rules !== undefined)
-      exchange.decision = decideArm(exchange.rules, context.isKilled(action.flag), identified.identity.subject);
+    if (typeof identified === "string") return exchange.fail("ambiguous-user", identified);
+    const rules = context.rules[action.flag];
+    exchange.identity = identified;
+    exchange.rules = rules;
+    if (rules !== undefined) exchange.decision = decideArm(rules, context.isKilled(action.flag), identified);
   }
 
-  const limit = bodyToKeep(exchange, action);
-  if (limit === 0) proceed(exchange);
+  const plan = planOf(exchange, action);
+  exchange.plan = plan;
+  const limit = bodyToKeep(exchange, plan);
+  if (limit === 0) proceed(exchange, exchange.startedAt);
   else downstream.keepBody(limit);
 }
 
 /** Second half: attempts, from which the answer comes. Recording follows when the client has it, or has left. */
-export function proceed(exchange: Exchange): void {
-  const { route, decision, downstream } = exchange;
-  if (route === undefined) return;
-  const plan = planOf(exchange, route.action);
-  exchange.startClock();
+export function proceed(exchange: Exchange, now: number): void {
+  const { route, plan, decision, downstream } = exchange;
+  if (route === undefined || plan === undefined) return;
+  exchange.startClock(now);
   if (downstream.upgrade) return openUpgrade(exchange, plan);
   exchange.attempts = new Attempts(exchange, plan, route.index, decision?.segment ?? -1);
   exchange.fallbackUnavailable = plan.fallback !== undefined && exchange.idempotent && !exchange.attempts.armed;
-  exchange.attempts.begin();
+  exchange.attempts.begin(now);
 }
 
 function loopRefusal(exchange: Exchange): { failure: FailureCode; detail: string } | undefined {
   const { name } = exchange.context.config;
-  return hasPassed(exchange.downstream.head, name) ? { failure: "loop", detail: `Via names ${name}` } : undefined;
+  exchange.via = viaOf(exchange.downstream.head);
+  return hasPassed(exchange.via, name) ? { failure: "loop", detail: `Via names ${name}` } : undefined;
 }

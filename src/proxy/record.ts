@@ -1,4 +1,4 @@
-import { createHmac } from "node:crypto";
+import { performance } from "node:perf_hooks";
 import { pathOf } from "../http/target.ts";
 import type { Exchange } from "./exchange.ts";
 
@@ -39,9 +39,9 @@ export function record(exchange: Exchange, bytes: number): void {
 
 /** A user is named in a log by a keyed digest, unless the configuration says otherwise. */
 function userInLog(exchange: Exchange): string | undefined {
-  const key = exchange.identity?.subject.key;
+  const key = exchange.identity?.key;
   const { user } = exchange.context.config.accessLog;
   if (key === undefined || user === "none") return undefined;
   if (user === "plain") return key;
-  return createHmac("sha256", exchange.context.secret).update(key).digest("hex").slice(0, 16);
+  return exchange.context.keyedHash.digest(key, "hex").slice(0, 16);
 }

@@ -1,8 +1,10 @@
 import type { Config, Route, Target, Upstream as UpstreamConfig } from "../config/config.ts";
 import type { AssignedArm } from "../core/words.ts";
 import { plainPathOf, queryOf } from "../http/target.ts";
-import { pointerSteps } from "../resilience/quality.ts";
+import { pointerSteps, type Step } from "../resilience/json-figures.ts";
 import type { Transport, Upstream } from "../transport/transport.ts";
+import { forwardPlan, SplitPlans, type Plan } from "./plan.ts";
+import { Story } from "./story.ts";
 
 /** An upstream with its number, its connections and its quality pointer taken apart. */
 export interface Backend {
@@ -10,7 +12,7 @@ export interface Backend {
   readonly name: string;
   readonly config: UpstreamConfig;
   readonly upstream: Upstream;
-  readonly qualitySteps: readonly string[] | undefined;
+  readonly qualitySteps: readonly Step[] | undefined;
 }
 
 /** Where an arm of a route sends its requests. */
@@ -19,14 +21,17 @@ export interface Destination {
   readonly arm: AssignedArm | "none";
   /** The target this destination sees for a request's target. */
   targetFor(target: string): string;
+  /** What answers from here say of how they came to be. */
+  readonly story: Story;
 }
 
 export type CompiledAction =
-  | { readonly kind: "split"; readonly flag: number; readonly stable: Destination; readonly candidate: Destination }
-  | { readonly kind: "forward"; readonly to: Destination }
+  | { readonly kind: "split"; readonly flag: number; readonly plans: SplitPlans }
+  | { readonly kind: "forward"; readonly plan: Plan }
   | { readonly kind: "respond"; readonly status: number; readonly contentType: string; readonly body: Uint8Array };
 
 export interface CompiledRoute {
+  readonly kind: "route";
   readonly index: number;
   readonly name: string;
   readonly methods: ReadonlySet<string>;
@@ -37,10 +42,7 @@ export interface CompiledRoute {
   readonly timeoutMs: number;
 }
 
-export type RouteMatch =
-  | { readonly kind: "route"; readonly route: CompiledRoute }
-  | { readonly kind: "method-not-allowed"; readonly allow: string }
-  | { readonly kind: "no-route" };
+export type RouteMatch = CompiledRoute | { readonly kind: "method-not-allowed"; readonly allow: string } | { readonly kind: "no-route" };
 
 /** The routes in the order of the file; the first that takes path and method wins. */
 export class RouteTable {
@@ -72,7 +74,7 @@ export class RouteTable {
         break;
       }
     }
-    if (best !== undefined) return { kind: "route", route: best };
+    if (best !== undefined) return best;
     const others = this.#routes.filter((route) => (route.prefix ? isBelow(route, path) : route.path === path));
     if (others.length === 0) return { kind: "no-route" };
     return { kind: "method-not-allowed", allow: [...new Set(others.flatMap((route) => [...route.methods]))].join(", ") };
@@ -99,6 +101,7 @@ export function compileBackends(config: Config, transport: Transport): readonly 
 
 export function compileRoutes(config: Config, backends: readonly Backend[]): readonly CompiledRoute[] {
   return config.routes.map((route, index) => ({
+    kind: "route",
     index,
     name: route.name,
     methods: new Set(route.match.methods),
@@ -117,11 +120,13 @@ function compileAction(route: Route, config: Config, backends: readonly Backend[
       return {
         kind: "split",
         flag: config.flags.findIndex((flag) => flag.name === action.flag),
-        stable: destination(route, action.stable, "stable", backends),
-        candidate: destination(route, action.candidate, "candidate", backends),
+        plans: new SplitPlans(
+          destination(route, action.stable, "stable", backends),
+          destination(route, action.candidate, "candidate", backends),
+        ),
       };
     case "forward":
-      return { kind: "forward", to: destination(route, action.target, "none", backends) };
+      return { kind: "forward", plan: forwardPlan(destination(route, action.target, "none", backends)) };
     case "respond":
       return { kind: "respond", status: action.status, contentType: action.contentType, body: Buffer.from(action.body) };
   }
@@ -132,7 +137,8 @@ function destination(route: Route, target: Target, arm: Destination["arm"], back
   if (backend === undefined) throw new Error(`route ${route.name} names the unknown upstream ${target.upstream}`);
   const { path, prefix } = route.match;
   const base = target.path?.replace(/\*\*$/, "");
-  if (base === undefined) return { backend, arm, targetFor: (requested) => requested };
-  if (!prefix) return { backend, arm, targetFor: (requested) => base + queryOf(requested) };
-  return { backend, arm, targetFor: (requested) => base + plainPathOf(requested).slice(path.length) + queryOf(requested) };
+  const story = new Story(backend.name);
+  if (base === undefined) return { backend, arm, story, targetFor: (requested) => requested };
+  if (!prefix) return { backend, arm, story, targetFor: (requested) => base + queryOf(requested) };
+  return { backend, arm, story, targetFor: (requested) => base + plainPathOf(requested).slice(path.length) + queryOf(requested) };
 }

@@ -1,9 +1,11 @@
+import { performance } from "node:perf_hooks";
 import type { FallbackReason } from "../core/words.ts";
 import type { Call, CallFailure, TunnelHandler } from "../transport/transport.ts";
-import type { Plan } from "./attempts.ts";
 import type { Exchange } from "./exchange.ts";
+import type { Plan } from "./plan.ts";
 import { answerOf } from "./respond.ts";
 import type { Destination } from "./routes.ts";
+import { servedLines } from "./story.ts";
 
 /**
  * Opens a tunnel for an upgrade request. The arm is chosen once, when it opens; an arm that cannot be connected to is replaced by the
@@ -28,10 +30,10 @@ export class Upgrade implements TunnelHandler {
   }
 
   open(to: Destination): void {
-    const { edits } = answerOf(this.#exchange, undefined);
+    const { edits } = answerOf(this.#exchange, undefined, performance.now());
     const { name } = to.backend;
-    const told = this.#exchange.context.config.responseHeaders === "all" ? ["X-Crossfade-Served-By", name, "X-Service-Version", name] : [];
-    const set = [...edits.set, ...told];
+    const told = this.#exchange.context.config.responseHeaders === "all" ? servedLines(name) : "";
+    const set = edits.set + told;
     this.#to = to;
     this.#call = to.backend.upstream.tunnel(this.#exchange.requestFor(to, false, false), { ...edits, set }, this);
   }

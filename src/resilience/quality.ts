@@ -1,4 +1,5 @@
 import type { Quality } from "../config/config.ts";
+import { readFigures, type Step } from "./json-figures.ts";
 
 /** What an answer says of itself: a figure 0..1, nothing where the figure should stand, or no JSON at all. */
 export type QualityReading =
@@ -8,43 +9,15 @@ export type QualityReading =
 
 const WORDS: Readonly<Record<string, number>> = { very_high: 0.95, high: 0.85, medium: 0.65, low: 0.4, very_low: 0.2 };
 
-/** The steps of a JSON pointer (RFC 6901); `*` stands for every element. */
-export function pointerSteps(pointer: string): readonly string[] {
-  if (pointer === "") return [];
-  return pointer
-    .slice(1)
-    .split("/")
-    .map((step) => step.replaceAll("~1", "/").replaceAll("~0", "~"));
-}
-
 /** Reads the quality of a complete body. Never throws. */
-export function readQuality(body: Uint8Array, quality: Quality, steps: readonly string[]): QualityReading {
-  let document: unknown;
-  try {
-    document = JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString());
-  } catch {
-    return { kind: "not-json" };
-  }
+export function readQuality(body: Uint8Array, quality: Quality, steps: readonly Step[]): QualityReading {
   const figures: number[] = [];
-  collect(document, steps, 0, quality.scale, figures);
+  const { scale } = quality;
+  const worth = (word: string): number | undefined => (Object.hasOwn(WORDS, word) ? (WORDS[word] ?? 0) * scale : undefined);
+  if (!readFigures(body, steps, worth, figures)) return { kind: "not-json" };
   if (figures.length === 0) return { kind: "missing" };
-  const ratio = reduce(figures, quality.reduce) / quality.scale;
+  const ratio = reduce(figures, quality.reduce) / scale;
   return { kind: "figure", ratio: Math.min(1, Math.max(0, ratio)) };
-}
-
-function collect(value: unknown, steps: readonly string[], at: number, scale: number, figures: number[]): void {
-  const step = steps[at];
-  if (step === undefined) {
-    if (typeof value === "number" && Number.isFinite(value)) figures.push(value);
-    else if (typeof value === "string" && Object.hasOwn(WORDS, value)) figures.push((WORDS[value] ?? 0) * scale);
-    return;
-  }
-  if (typeof value !== "object" || value === null) return;
-  if (step === "*") {
-    for (const element of Object.values(value)) collect(element, steps, at + 1, scale, figures);
-  } else if (Object.hasOwn(value, step)) {
-    collect((value as Readonly<Record<string, unknown>>)[step], steps, at + 1, scale, figures);
-  }
 }
 
 function reduce(figures: readonly number[], how: Quality["reduce"]): number {

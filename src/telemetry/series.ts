@@ -129,7 +129,8 @@ export class SeriesWriter {
   /** The slot that holds the key, or the free one where it belongs. */
   #slot(key: number): number {
     const mask = this.#index.length - 1;
-    const folded = ((key % 4_294_967_296) | 0) ^ Math.imul((key / 4_294_967_296) | 0, 0x85ebca6b);
+    // `|` takes a number modulo 2^32 by itself, and `%` on numbers that large is slow.
+    const folded = (key | 0) ^ Math.imul((key / 4_294_967_296) | 0, 0x85ebca6b);
     const mixed = Math.imul(folded ^ (folded >>> 16), 0x9e3779b1);
     let slot = (mixed ^ (mixed >>> 15)) & mask;
     for (;;) {
