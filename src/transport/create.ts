@@ -1,5 +1,7 @@
-import type { CreateTransport } from "./transport.ts";
 import { createNodeTransport } from "./node/engine.ts";
+import type { CreateTransport } from "./transport.ts";
+import { createWireTransport } from "./wire/engine.ts";
 
 /** The engine that the configuration asks for. */
-export const createTransport: CreateTransport = (config) => createNodeTransport(config);
+export const createTransport: CreateTransport = (config) =>
+  config.transport === "wire" ? createWireTransport(config) : createNodeTransport(config);

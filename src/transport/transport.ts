@@ -28,6 +28,13 @@ export interface ListenOptions {
   readonly port: number;
   /** Share the port with other workers. */
   readonly reusePort: boolean;
+  /** Certificate chain and private key, in PEM, of a listener that speaks TLS. */
+  readonly tls: ListenTls | undefined;
+}
+
+export interface ListenTls {
+  readonly cert: string;
+  readonly key: string;
 }
 
 /** Makes an engine. `clock` counts milliseconds from any origin. */
@@ -72,11 +79,11 @@ export interface Downstream {
    * held. With `none` it calls at once.
    */
   keepBody(limit: number): void;
-  /** Sends a whole answer. A client that stops taking it, or the rest of one that has ended, is given up after `limits.body_timeout`. */
+  /** Sends a whole answer; `body` may be used again when this returns. A client that stops taking it, or the rest of one that has ended, is given up after `limits.body_timeout`. */
   respond(head: AnswerHead, body: Uint8Array | undefined, trailers: readonly string[]): void;
   /** Sends an interim answer (1xx other than 100 and 101), if the client can take it at once: it may always be left out. */
   inform(status: number, fields: readonly string[]): void;
-  /** The three parts of an answer that is too long to hold. `write` returns false when the client is slow: wait for `onDrain`. */
+  /** The three parts of an answer that is too long to hold. The chunk may be used again when `write` returns, which it does with false when the client is slow: wait for `onDrain`. */
   start(head: AnswerHead): void;
   write(chunk: Uint8Array): boolean;
   end(trailers: readonly string[]): void;
@@ -148,8 +155,14 @@ export interface CallHandler {
   /** From now on the endpoint may have seen some of the request. `reused`: on a connection that served before. */
   onSent(reused: boolean): void;
   onInformation(status: number, fields: readonly string[]): void;
+  /**
+   * A whole answer that came in one piece, instead of the three calls below. Head and body are lent until this returns: what is
+   * to last is kept with {@link ResponseHead.keep} and copied.
+   */
+  onWhole(head: ResponseHead, body: Uint8Array, trailers: readonly string[]): void;
+  /** The head lasts as long as the handler. */
   onHead(head: ResponseHead): void;
-  /** The bytes belong to the handler; an engine that reuses its buffers copies first. */
+  /** The bytes are lent until this returns. */
   onData(chunk: Uint8Array): void;
   onEnd(trailers: readonly string[]): void;
   onFailure(failure: CallFailure): void;

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Limits } from "../../config/config.ts";
-import { Deadline, type Deadlines } from "../../core/deadlines.ts";
+import { Deadline, type Deadlines, type Expiring } from "../../core/deadlines.ts";
 
 type BodyFailure = "body-too-large" | "request-timeout" | "bad-request";
 
@@ -8,13 +8,14 @@ type BodyFailure = "body-too-large" | "request-timeout" | "bad-request";
  * Reads a request body under its limits: whole, to be kept, or as a stream that an upstream reads. Silence counts against the
  * client only while we are the ones who wait.
  */
-export class BodyReader extends Deadline {
+export class BodyReader implements Expiring {
   readonly #req: IncomingMessage;
   readonly #limits: Limits;
   readonly #deadlines: Deadlines;
   readonly #fail: (failure: BodyFailure) => void;
   /** Set while the client waits for leave to send. */
   #continuation: ServerResponse | undefined;
+  readonly #deadline = new Deadline(this);
   #read = 0;
   /** When bytes last came; 0 before the first. */
   lastAt = 0;
@@ -31,7 +32,6 @@ export class BodyReader extends Deadline {
     continuation: ServerResponse | undefined,
     fail: (failure: BodyFailure) => void,
   ) {
-    super();
     this.#req = req;
     this.#limits = limits;
     this.#deadlines = deadlines;
@@ -62,21 +62,21 @@ export class BodyReader extends Deadline {
     this.#waitingSince = performance.now();
     this.#req.on("data", this.#onData);
     this.#req.once("end", () => this.stop());
-    if (this.#limits.bodyTimeoutMs > 0) this.#deadlines.set(this, this.#limits.bodyTimeoutMs);
+    if (this.#limits.bodyTimeoutMs > 0) this.#deadlines.set(this.#deadline, this.#limits.bodyTimeoutMs);
   }
 
   stop(): void {
-    this.#deadlines.clear(this);
+    this.#deadlines.clear(this.#deadline);
     this.#req.off("data", this.#onData);
   }
 
-  override expired(now: number): void {
+  expired(now: number): void {
     const limit = this.#limits.bodyTimeoutMs;
     const silent = this.#req.readableFlowing === true ? now - this.#waitingSince : 0;
     if (silent >= limit) {
       this.#detach();
       this.#fail("request-timeout");
-    } else this.#deadlines.set(this, limit - silent, now);
+    } else this.#deadlines.set(this.#deadline, limit - silent, now);
   }
 
   readonly #onData = (chunk: Buffer): void => {

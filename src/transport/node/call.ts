@@ -1,6 +1,7 @@
 import type { Dispatcher } from "undici";
-import { Deadline } from "../../core/deadlines.ts";
-import { FieldList, forwardedFields, type HeadEdits, type ResponseHead } from "../../http/head.ts";
+import { Deadline, type Expiring } from "../../core/deadlines.ts";
+import { FieldList, forwardedFields, type ResponseHead } from "../../http/head.ts";
+import { forwardedTrailers } from "../trailers.ts";
 import type { Call, CallFailure, CallHandler, UpstreamRequest } from "../transport.ts";
 import { NodeDownstream } from "./downstream.ts";
 import type { Connection, EndpointPool, Waiter } from "./pool.ts";
@@ -16,6 +17,10 @@ class NodeResponseHead extends FieldList implements ResponseHead {
     // Some servers write words of their own here. They mean nothing, and not all of them can be sent on.
     this.reason = /^[\t\x20-\x7e\x80-\xff]*$/.test(reason) ? reason : "";
   }
+
+  keep(): ResponseHead {
+    return this;
+  }
 }
 
 /** undici hands raw fields over as buffers in a flat list. */
@@ -24,30 +29,23 @@ function fieldsOf(raw: unknown): string[] {
   return raw.map((part: unknown) => (Buffer.isBuffer(part) ? part.toString("latin1") : String(part)));
 }
 
-/** Trailers may not frame a message, nor set what is read before it (RFC 9110, 6.5.1), nor speak in our name. */
-const TRAILER_EDITS: HeadEdits = {
-  drop: new Set(["content-length", "host", "set-cookie", "x-request-id", "x-service-version"]),
-  dropPrefix: "x-crossfade-",
-  set: [],
-};
-
 /** Codes after which what came cannot be trusted to be an answer at all. */
 const BAD_ANSWER: ReadonlySet<string> = new Set(["UND_ERR_HEADERS_OVERFLOW", "UND_ERR_RES_EXCEEDED_MAX_SIZE", "UND_ERR_NOT_SUPPORTED"]);
 
 /** One request to one endpoint, from the wait for a connection to the last byte. */
-export class NodeCall extends Deadline implements Call, Waiter, Dispatcher.DispatchHandler {
+export class NodeCall implements Expiring, Call, Waiter, Dispatcher.DispatchHandler {
   readonly #upstream: NodeUpstream;
   readonly #pool: EndpointPool;
   readonly #request: UpstreamRequest;
   readonly #handler: CallHandler;
   #connection: Connection | undefined;
   #controller: Dispatcher.DispatchController | undefined;
+  readonly #deadline = new Deadline(this);
   #sent = false;
   #done = false;
   #paused = false;
 
   constructor(upstream: NodeUpstream, pool: EndpointPool, request: UpstreamRequest, handler: CallHandler) {
-    super();
     this.#upstream = upstream;
     this.#pool = pool;
     this.#request = request;
@@ -59,7 +57,7 @@ export class NodeCall extends Deadline implements Call, Waiter, Dispatcher.Dispa
   connected(connection: Connection): void {
     this.#connection = connection;
     // Waiting for a free connection is bounded by whoever waits for the answer; only connecting is bounded here.
-    this.#upstream.deadlines.set(this, this.#upstream.connectTimeoutMs);
+    this.#upstream.deadlines.set(this.#deadline, this.#upstream.connectTimeoutMs);
     const { method, target, from, edits, body, downstream } = this.#request;
     const fields = forwardedFields(from.fields, edits);
     // The length of a body we hold is known; the client's field could only differ from it.
@@ -68,18 +66,19 @@ export class NodeCall extends Deadline implements Call, Waiter, Dispatcher.Dispa
       dropField(fields, "host");
       fields.push("Host", new URL(this.#pool.endpoint.origin).host);
     }
-    connection.client.dispatch(
-      {
-        method,
-        path: target,
-        headers: fields,
-        body: body.kind === "kept" ? body.bytes : body.kind === "stream" && downstream instanceof NodeDownstream ? downstream.req : null,
-        // undici would close the connection after HEAD; those who answer HEAD with a body are found out by its parser.
-        reset: false,
-        blocking: false,
-      },
-      this,
-    );
+    const { host } = this.#pool.endpoint;
+    // Not in undici's types. The same for all requests, for one connection is made for one name.
+    const options: Dispatcher.DispatchOptions & { readonly servername: string } = {
+      servername: host,
+      method,
+      path: target,
+      headers: fields,
+      body: body.kind === "kept" ? body.bytes : body.kind === "stream" && downstream instanceof NodeDownstream ? downstream.req : null,
+      // undici would close the connection after HEAD; those who answer HEAD with a body are found out by its parser.
+      reset: false,
+      blocking: false,
+    };
+    connection.client.dispatch(options, this);
   }
 
   cancel(): void {
@@ -102,7 +101,7 @@ export class NodeCall extends Deadline implements Call, Waiter, Dispatcher.Dispa
   }
 
   /** No connection in time: nothing has been sent. */
-  override expired(): void {
+  expired(): void {
     this.#fail({
       kind: "connect-failed",
       detail: `no connection to ${this.#pool.endpoint.origin} within ${this.#upstream.connectTimeoutMs} ms`,
@@ -114,7 +113,7 @@ export class NodeCall extends Deadline implements Call, Waiter, Dispatcher.Dispa
       controller.abort(new Error("cancelled"));
       return;
     }
-    this.#upstream.deadlines.clear(this);
+    this.#upstream.deadlines.clear(this.#deadline);
     this.#controller = controller;
     this.#sent = true;
     const { downstream, body } = this.#request;
@@ -140,7 +139,7 @@ export class NodeCall extends Deadline implements Call, Waiter, Dispatcher.Dispa
       this.#connection.release();
     }
     const trailers = fieldsOf(controller.rawTrailers);
-    this.#handler.onEnd(trailers.length === 0 ? trailers : forwardedFields(trailers, TRAILER_EDITS));
+    this.#handler.onEnd(forwardedTrailers(trailers));
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error & { readonly code?: string }): void {
@@ -164,7 +163,7 @@ export class NodeCall extends Deadline implements Call, Waiter, Dispatcher.Dispa
   #finish(): void {
     this.#done = true;
     this.#pool.load--;
-    this.#upstream.deadlines.clear(this);
+    this.#upstream.deadlines.clear(this.#deadline);
   }
 }
 

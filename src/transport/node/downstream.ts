@@ -1,10 +1,12 @@
 import { STATUS_CODES, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
 import type { Limits } from "../../config/config.ts";
 import type { Deadlines } from "../../core/deadlines.ts";
 import { bareAddress } from "../../http/forwarded.ts";
 import { FieldList, forwardedFields, type RequestHead } from "../../http/head.ts";
 import { refuseHead, splitAbsolute, type Refusal } from "../../http/strict.ts";
+import { linksOf } from "../early-hints.ts";
 import type { AnswerHead, Downstream, DownstreamHandler, RequestBody } from "../transport.ts";
 import { BodyReader } from "./body.ts";
 import type { NodeListeners } from "./listeners.ts";
@@ -45,7 +47,7 @@ const NO_BODY: RequestBody = { kind: "none" };
 export class NodeDownstream implements Downstream {
   readonly head: RequestHead;
   readonly peer: string;
-  readonly secure = false;
+  readonly secure: boolean;
   readonly port: number;
   readonly upgrade: boolean = false;
   readonly refusal: Refusal | undefined;
@@ -71,6 +73,7 @@ export class NodeDownstream implements Downstream {
     this.#listeners = parts.listeners;
     this.#limits = limits;
     this.#socket = req.socket;
+    this.secure = req.socket instanceof TLSSocket;
     this.head = new NodeRequestHead(req);
     this.peer = bareAddress(req.socket.remoteAddress ?? "");
     this.refusal = parts.refusal ?? refuseHead(this.head.method, this.head.target, req.httpVersion, this.head);
@@ -240,15 +243,6 @@ export function reasonOf(head: AnswerHead): string {
 
 function bodyless(status: number): boolean {
   return status === 204 || status === 304 || status < 200;
-}
-
-/** The links of an interim answer, one by one: Node refuses, by throwing, what is not a single well-formed link. */
-function linksOf(fields: readonly string[]): string[] {
-  return new FieldList(fields)
-    .all("link")
-    .flatMap((value) => value.split(/,\s*(?=<)/))
-    .map((link) => link.trim())
-    .filter((link) => /^<[^<>]*>(?:\s*;\s*[^\s;"=]+(?:=(?:"[^\s;"]*"|[^\s;"]*))?)*$/.test(link));
 }
 
 function withoutLength(fields: readonly string[]): string[] {

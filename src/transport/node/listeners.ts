@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createSecureServer } from "node:https";
 import { Server as NetServer, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Limits } from "../../config/config.ts";
@@ -6,6 +7,7 @@ import type { Deadlines } from "../../core/deadlines.ts";
 import type { FailureCode } from "../../core/failures.ts";
 import { forwardedFields } from "../../http/head.ts";
 import type { Accept, ListenOptions } from "../transport.ts";
+import { serverTls } from "../tls.ts";
 import { NodeDownstream, reasonOf } from "./downstream.ts";
 import { Turns } from "./turns.ts";
 import { upgradeDownstream } from "./upgrade.ts";
@@ -40,7 +42,7 @@ export class NodeListeners {
 
   listen(options: ListenOptions, accept: Accept): Promise<number> {
     const limits = this.#limits;
-    const server = createServer({
+    const http = {
       maxHeaderSize: limits.headerBytes,
       headersTimeout: limits.headerTimeoutMs,
       requestTimeout: 0,
@@ -49,7 +51,9 @@ export class NodeListeners {
       requireHostHeader: false,
       noDelay: true,
       shouldUpgradeCallback: isWebSocket,
-    });
+    };
+    const { tls } = options;
+    const server = tls === undefined ? createServer(http) : createSecureServer({ ...http, ...serverTls(tls, limits.headerTimeoutMs) });
     // Fields beyond a count would be dropped in silence; the size of the head is the limit.
     server.maxHeadersCount = 0;
     server.maxConnections = limits.connections;
@@ -161,7 +165,14 @@ export class NodeListeners {
       this.#idleClosing = true;
       this.#closeIdle();
     }, graceMs);
-    return Promise.all(closed).then(() => clearTimeout(grace));
+    return Promise.all(closed)
+      .then(() => this.#allGone())
+      .then(() => clearTimeout(grace));
+  }
+
+  /** A server hears of the end of its last TLS connection before we do. */
+  async #allGone(): Promise<void> {
+    await Promise.all(Array.from(this.#sockets, (socket) => new Promise((resolve) => socket.once("close", resolve))));
   }
 
   destroy(): void {

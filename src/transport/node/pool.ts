@@ -1,5 +1,7 @@
-import { Client } from "undici";
+import { buildConnector, Client } from "undici";
 import type { Endpoint, Limits, Upstream as UpstreamConfig } from "../../config/config.ts";
+import type { EndpointState } from "../endpoints.ts";
+import { clientTls } from "../tls.ts";
 
 /** A freed or refused place in a pool wakes the next in line. */
 export interface Waiter {
@@ -38,14 +40,14 @@ export class Connection {
  * Keep-alive connections to one endpoint. The last used is the first reused, so that surplus ones grow old and close; above
  * the limit requests wait their turn.
  */
-export class EndpointPool {
+export class EndpointPool implements EndpointState {
   readonly endpoint: Endpoint;
-  /** Requests under way or waiting. */
   load = 0;
-  /** Until when other endpoints are preferred, after a failure to connect. Milliseconds on the performance clock. */
   shunnedUntil = 0;
   readonly #config: UpstreamConfig;
   readonly #limits: Limits;
+  /** One for all connections, for it remembers TLS sessions. */
+  readonly #connect: buildConnector.connector | undefined;
   readonly #idle: Connection[] = [];
   readonly #all = new Set<Connection>();
   readonly #waiting = new Set<Waiter>();
@@ -55,6 +57,7 @@ export class EndpointPool {
     this.endpoint = endpoint;
     this.#config = config;
     this.#limits = limits;
+    this.#connect = endpoint.secure ? secureConnector(endpoint) : undefined;
   }
 
   get size(): number {
@@ -124,9 +127,17 @@ export class EndpointPool {
       headersTimeout: 0,
       bodyTimeout: 0,
       connectTimeout: 0,
+      ...(this.#connect === undefined ? {} : { connect: this.#connect }),
     });
     const connection = new Connection(this, client);
     this.#all.add(connection);
     return connection;
   }
+}
+
+/** undici would take the name to be proven from the request's Host, which is the client's to write. */
+function secureConnector(endpoint: Endpoint): buildConnector.connector {
+  const { servername, ca } = clientTls(endpoint);
+  const connect = buildConnector({ allowH2: false, timeout: 0, ...(ca === undefined ? {} : { ca }) });
+  return (options, callback) => connect({ ...options, servername }, callback);
 }

@@ -2,9 +2,10 @@ import { Agent, type ClientRequest, type IncomingMessage } from "node:http";
 import { connect, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { createProxyServer } from "http-proxy";
-import { Deadline } from "../../core/deadlines.ts";
+import { Deadline, type Expiring } from "../../core/deadlines.ts";
 import { forwardedFields, type HeadEdits } from "../../http/head.ts";
 import type { Call, TunnelHandler, UpstreamRequest } from "../transport.ts";
+import { clientTls } from "../tls.ts";
 import type { EndpointPool } from "./pool.ts";
 import { UpgradeDownstream } from "./upgrade.ts";
 import type { NodeUpstream } from "./upstream.ts";
@@ -23,27 +24,27 @@ export function openTunnel(
   return new Tunnel(upstream, pool, request, answer, handler);
 }
 
-class Tunnel extends Deadline implements Call {
+class Tunnel implements Expiring, Call {
   readonly #upstream: NodeUpstream;
   readonly #pool: EndpointPool;
   readonly #handler: TunnelHandler;
   readonly #remote: Socket;
   readonly #request: UpstreamRequest;
+  readonly #deadline = new Deadline(this);
   #state: "connecting" | "asking" | "open" | "done" = "connecting";
 
   constructor(upstream: NodeUpstream, pool: EndpointPool, request: UpstreamRequest, answer: HeadEdits, handler: TunnelHandler) {
-    super();
     this.#upstream = upstream;
     this.#pool = pool;
     this.#handler = handler;
     this.#request = request;
     pool.load++;
     const { host, port, secure, origin } = pool.endpoint;
-    const remote = secure ? connectTls({ host, port, servername: host }) : connect({ host, port });
+    const remote = secure ? connectTls({ host, port, ...clientTls(pool.endpoint) }) : connect({ host, port });
     this.#remote = remote;
-    upstream.deadlines.set(this, upstream.connectTimeoutMs);
+    upstream.deadlines.set(this.#deadline, upstream.connectTimeoutMs);
     remote.once(secure ? "secureConnect" : "connect", () => {
-      upstream.deadlines.clear(this);
+      upstream.deadlines.clear(this.#deadline);
       if (this.#state === "connecting") this.#ask(answer, origin);
     });
     remote.on("error", (error) => {
@@ -62,7 +63,7 @@ class Tunnel extends Deadline implements Call {
   pause(): void {}
   resume(): void {}
 
-  override expired(): void {
+  expired(): void {
     this.#remote.destroy();
     this.#fail("connect-failed", `no connection to ${this.#pool.endpoint.origin} within ${this.#upstream.connectTimeoutMs} ms`);
   }
@@ -98,7 +99,9 @@ class Tunnel extends Deadline implements Call {
       downstream.closed();
     });
     const agent = new OneSocketAgent(this.#remote);
-    proxy.ws(req, socket, early, { target: origin, agent }, (error: Error) => {
+    // On a connection that stands there is nothing left to encrypt: to http-proxy it is a plain one.
+    const target = origin.replace(/^https:/, "http:");
+    proxy.ws(req, socket, early, { target, agent }, (error: Error) => {
       if (this.#state === "asking") downstream.reclaim();
       this.#fail("reset", error.message);
     });
@@ -122,7 +125,7 @@ class Tunnel extends Deadline implements Call {
   #finish(): void {
     this.#state = "done";
     this.#pool.load--;
-    this.#upstream.deadlines.clear(this);
+    this.#upstream.deadlines.clear(this.#deadline);
   }
 }
 
