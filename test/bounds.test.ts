@@ -86,7 +86,10 @@ for (const [engine, create] of ENGINES) {
       });
       const p = await startProxy(t, create, splitYaml({ stable: counting.url, candidate: counting.url }));
       const arrived = once(counting.server, "request");
-      const ahead = "GET /v1/first HTTP/1.1\r\nHost: a\r\n\r\n" + "GET /v1/next HTTP/1.1\r\nHost: a\r\n\r\n".repeat(200);
+      const ahead =
+        "GET /v1/first HTTP/1.1\r\nHost: a\r\n\r\n" +
+        "GET /v1/next HTTP/1.1\r\nHost: a\r\n\r\n".repeat(200) +
+        "GET /v1/last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
       const answers = sendRaw(p.port, ahead);
       await arrived;
       t.equal((await ask(`${p.url}/v1/other`)).status, 200, "another connection is served meanwhile");
@@ -99,7 +102,8 @@ for (const [engine, create] of ENGINES) {
       const text = await answers;
       t.match(text, /^HTTP\/1\.1 200 OK[^]*\/v1\/first[^]*\/v1\/next/);
       const answered = text.match(/HTTP\/1\.1 200 OK/g)?.length ?? 0;
-      t.ok(answered >= 32 && answered < 200, `${answered} were taken, then the connection was closed`);
+      // Engine node takes a number of them and closes, engine wire leaves the rest with the system until their turn comes.
+      t.ok(engine === "wire" ? answered === 202 : answered >= 32 && answered < 200, `${answered} were taken`);
       t.equal(counting.requests.length, answered + 1, "every one that was forwarded was answered");
       t.equal(p.transport.load.exchanges, 0);
       const leaving = connect(p.port, "127.0.0.1");
@@ -114,9 +118,12 @@ for (const [engine, create] of ENGINES) {
     });
 
     t.test("bytes that are no request, behind one that is: it is answered, and then the connection closed", async (t) => {
-      const answer = await sendRaw(proxy.port, "GET /v1/x HTTP/1.1\r\nHost: a\r\n\r\nnonsense\r\n\r\n");
+      const answer = await sendRaw(
+        proxy.port,
+        "GET /v1/x HTTP/1.1\r\nHost: a\r\n\r\nnonsense\r\n\r\nGET /v1/y HTTP/1.1\r\nHost: a\r\n\r\n",
+      );
       t.match(answer, /^HTTP\/1\.1 200 OK/);
-      t.equal(answer.match(/HTTP\/1\.1/g)?.length, 1);
+      t.same(answer.match(/HTTP\/1\.1 \d+/g), engine === "wire" ? ["HTTP/1.1 200", "HTTP/1.1 400"] : ["HTTP/1.1 200"]);
     });
 
     t.test("a head over the limit is refused, and only it", async (t) => {

@@ -268,14 +268,14 @@ for (const [engine, create] of ENGINES) {
       t.equal(wrong.headers.allow, "POST, GET, HEAD");
     });
 
-    t.test("words of a status line that cannot be sent on are left out, and the answer passed on", async (t) => {
+    t.test("words of a status line that an engine cannot send on are left out, and the answer passed on", async (t) => {
       const wordy = await startRawBackend(t, (socket) =>
         socket.on("data", () => socket.write("HTTP/1.1 201 Angelegt \u2713\r\ncontent-length: 2\r\n\r\nok")),
       );
       const p = await startProxy(t, create, splitYaml({ stable: wordy.url, candidate: wordy.url }));
       for (const path of ["/v1/x", "/api/match"]) {
         const answer = await sendRaw(p.port, `GET ${path} HTTP/1.1\r\nHost: a\r\nX-User-ID: u\r\nConnection: close\r\n\r\n`);
-        t.match(answer, /^HTTP\/1\.1 201 Created\r\n[^]*ok$/, path);
+        t.match(answer, engine === "wire" ? /^HTTP\/1\.1 201 Angelegt [^\r\n]*\r\n[^]*ok$/ : /^HTTP\/1\.1 201 Created\r\n[^]*ok$/, path);
       }
     });
 

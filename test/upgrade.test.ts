@@ -127,15 +127,20 @@ for (const [engine, create] of ENGINES) {
       client.destroy();
     });
 
-    t.test("an upgrade that carries a body is answered like any request, and what follows it is nobody's", async (t) => {
+    t.test("an upgrade that carries a body is answered like any request, and its body is no other", async (t) => {
       const plain = await startBackend(t, async (req, res) => res.end(`${req.url} ${(await bodyOf(req)).length}`));
       const proxy = await startProxy(t, create, splitYaml({ stable: plain.url, candidate: plain.url }));
       const inner = "GET /v1/inner HTTP/1.1\r\nHost: a\r\n\r\n";
       const outer = UPGRADE.replace("\r\n\r\n", `\r\nContent-Length: ${inner.length}\r\n\r\n`);
-      const answer = await sendRaw(proxy.port, `${outer}${inner}${inner}`);
+      const answer = await sendRaw(proxy.port, `${outer}${inner}GET /v1/behind HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`);
       t.match(answer, /^HTTP\/1\.1 200 OK\r\n[^]*connection: close/i);
       t.match(answer, `/v1/x ${inner.length}`);
-      t.equal(plain.requests.length, 1, "a body is no request");
+      t.same(
+        plain.requests.map((req) => req.url),
+        // Node's parser does not go on behind an upgrade.
+        engine === "wire" ? ["/v1/x", "/v1/behind"] : ["/v1/x"],
+        "a body is no request",
+      );
     });
 
     t.test("an upstream that breaks off before it answers is a 502", async (t) => {

@@ -1,5 +1,6 @@
 import { parentPort, threadId } from "node:worker_threads";
 import { runWorker } from "../../src/app/run-worker.ts";
+import { fieldLine } from "../../src/http/head.ts";
 import { createProxy } from "../../src/proxy/proxy.ts";
 import { createTransport } from "../../src/transport/create.ts";
 import type { AnswerHead, Downstream } from "../../src/transport/transport.ts";
@@ -35,7 +36,7 @@ runWorker(parentPort, {
 function sign(downstream: Downstream): void {
   const signed = (head: AnswerHead): AnswerHead => ({
     ...head,
-    edits: { ...head.edits, set: [...head.edits.set, "x-test-thread", String(threadId)] },
+    edits: { ...head.edits, set: head.edits.set + fieldLine("x-test-thread", String(threadId)) },
   });
   const respond = downstream.respond.bind(downstream);
   const start = downstream.start.bind(downstream);

@@ -5,10 +5,14 @@ import { createProxy, type Proxy } from "../../src/proxy/proxy.ts";
 import type { FlagState } from "../../src/rollout/flag-state.ts";
 import type { AccessEntry } from "../../src/telemetry/access-log.ts";
 import { createNodeTransport } from "../../src/transport/node/engine.ts";
-import type { CreateTransport, Transport } from "../../src/transport/transport.ts";
+import { createWireTransport } from "../../src/transport/wire/engine.ts";
+import type { CreateTransport, ListenTls, Transport } from "../../src/transport/transport.ts";
 
 /** Every engine; each behaviour of the data path is tested on each. */
-export const ENGINES: readonly (readonly [string, CreateTransport])[] = [["node", createNodeTransport]];
+export const ENGINES: readonly (readonly [string, CreateTransport])[] = [
+  ["wire", createWireTransport],
+  ["node", createNodeTransport],
+];
 
 export interface RecordedRequest {
   readonly route: number;
@@ -97,16 +101,27 @@ export interface TestProxy {
   apply(state: Partial<FlagState>): void;
 }
 
-/** A configuration from YAML text; a wrong one fails the test with every problem. */
-export function configOf(text: string): Config {
-  const parsed = parseConfig(text, {});
+/** A configuration from YAML text and the files that it names; a wrong one fails the test with every problem. */
+export function configOf(text: string, files: Readonly<Record<string, string>> = {}): Config {
+  const readFile = (name: string): { value: string } | { wrong: string } => {
+    const value = files[name];
+    return value === undefined ? { wrong: "is not among the files of this test" } : { value };
+  };
+  const parsed = parseConfig(text, {}, { readFile, now: Date.now() });
   if ("problems" in parsed) throw new Error(parsed.problems.map((p) => `${p.line}: ${p.path}: ${p.message}`).join("\n"));
   return parsed.config;
 }
 
+export interface ProxyExtras {
+  /** Certificate and key with which the listener speaks TLS. */
+  readonly tls?: ListenTls;
+  /** Texts of the files that the configuration names. */
+  readonly files?: Readonly<Record<string, string>>;
+}
+
 /** Runs the data path in this process, on a port of its own. */
-export async function startProxy(t: Test, create: CreateTransport, yaml: string): Promise<TestProxy> {
-  const config = configOf(yaml);
+export async function startProxy(t: Test, create: CreateTransport, yaml: string, { tls, files }: ProxyExtras = {}): Promise<TestProxy> {
+  const config = configOf(yaml, files);
   const transport = create(config);
   const recorder = new Recorder();
   const kills = new Int32Array(new SharedArrayBuffer(4 * Math.max(1, config.flags.length)));
@@ -119,13 +134,13 @@ export async function startProxy(t: Test, create: CreateTransport, yaml: string)
     kills,
     onProgress: () => {},
   });
-  const port = await transport.listen({ name: "test", host: "127.0.0.1", port: 0, reusePort: false }, proxy.accept);
+  const port = await transport.listen({ name: "test", host: "127.0.0.1", port: 0, reusePort: false, tls }, proxy.accept);
   t.teardown(() => {
     proxy.stopObserving();
     transport.destroy();
   });
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: `${tls === undefined ? "http" : "https"}://127.0.0.1:${port}`,
     port,
     config,
     proxy,

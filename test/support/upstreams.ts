@@ -1,6 +1,9 @@
-import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createNetServer, type AddressInfo, type Server as NetServer, type Socket } from "node:net";
 import type { Test } from "tap";
+
+/** One that fails, because its client went away in the middle say, breaks the connection off. */
+export type Answer = (req: IncomingMessage, res: ServerResponse) => unknown;
 
 /** A backend of a test: what it received, and how it answers. */
 export interface Backend {
@@ -8,11 +11,11 @@ export interface Backend {
   readonly port: number;
   readonly requests: IncomingMessage[];
   readonly server: Server;
-  answer: RequestListener;
+  answer: Answer;
   close(): Promise<void>;
 }
 
-export async function startBackend(t: Test, answer: RequestListener): Promise<Backend> {
+export async function startBackend(t: Test, answer: Answer): Promise<Backend> {
   const server = createServer({ keepAliveTimeout: 60_000 });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
@@ -27,7 +30,7 @@ export async function startBackend(t: Test, answer: RequestListener): Promise<Ba
     requests.push(req);
     res.on("error", () => {});
     req.on("error", () => {});
-    backend.answer(req, res);
+    void Promise.resolve(backend.answer(req, res)).catch(() => res.destroy());
   });
   t.teardown(close);
   return backend;
