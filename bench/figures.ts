@@ -12,6 +12,8 @@ export interface Figures {
   readonly errors: number;
   /** Percent of the requests that reached the candidate. */
   readonly candidate: number;
+  /** Connections of the busiest thread, in percent; NaN where nobody asked. */
+  readonly busiest: number;
 }
 
 export type Metric = keyof Figures;
@@ -19,7 +21,7 @@ export type Metric = keyof Figures;
 export function figuresOf(measured: Measurement, proxied: boolean): Figures {
   const [stable = 0, candidate = 0] = measured.served;
   return {
-    cpuUs: proxied ? measured.cpuUs / measured.answered : Number.NaN,
+    cpuUs: proxied && measured.answered > 0 ? measured.cpuUs / measured.answered : Number.NaN,
     perSecond: measured.answered / measured.seconds,
     p50Ms: measured.p50 / 1000,
     p99Ms: measured.p99 / 1000,
@@ -27,6 +29,7 @@ export function figuresOf(measured: Measurement, proxied: boolean): Figures {
     memoryMb: proxied ? measured.residentKb / 1024 : Number.NaN,
     errors: measured.errors,
     candidate: (100 * candidate) / (stable + candidate),
+    busiest: measured.spread.length === 0 ? Number.NaN : (100 * Math.max(...measured.spread)) / measured.spread.reduce((a, b) => a + b, 0),
   };
 }
 
@@ -48,10 +51,25 @@ export interface Spread {
  * to one it did to the other.
  */
 export function ratios(rounds: readonly Figures[], reference: readonly Figures[], metric: Metric): Spread {
-  const each = rounds
-    .map((figures, round) => figures[metric] / (reference[round]?.[metric] ?? Number.NaN))
-    .filter((ratio) => Number.isFinite(ratio));
+  return spreadOf(rounds.map((figures, round) => figures[metric] / (reference[round]?.[metric] ?? Number.NaN)));
+}
+
+/** How much more it is than the reference, round by round. */
+export function differences(rounds: readonly Figures[], reference: readonly Figures[], metric: Metric): Spread {
+  return spreadOf(rounds.map((figures, round) => figures[metric] - (reference[round]?.[metric] ?? Number.NaN)));
+}
+
+export function spreadOf(values: readonly number[]): Spread {
+  const each = values.filter((value) => Number.isFinite(value));
   return { median: median(each), least: Math.min(...each), most: Math.max(...each) };
+}
+
+export function middle(rounds: readonly Figures[], metric: Metric): number {
+  return median(rounds.map((figures) => figures[metric]));
+}
+
+export function errorsOf(rounds: readonly Figures[]): string {
+  return String(rounds.reduce((sum, figures) => sum + figures.errors, 0));
 }
 
 /** A plain table: the first column to the left, the others to the right. */
@@ -68,6 +86,7 @@ export function decimals(value: number, digits: number): string {
   return Number.isFinite(value) ? value.toFixed(digits) : "-";
 }
 
-export function spread({ median: middle, least, most }: Spread): string {
-  return Number.isFinite(middle) ? `${middle.toFixed(2)} (${least.toFixed(2)}-${most.toFixed(2)})` : "-";
+/** The median, with the least and the most in brackets. */
+export function spread({ median: centre, least, most }: Spread, digits = 2): string {
+  return Number.isFinite(centre) ? `${centre.toFixed(digits)} (${least.toFixed(digits)} to ${most.toFixed(digits)})` : "-";
 }

@@ -1,9 +1,9 @@
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { accessSync, constants, readFileSync } from "node:fs";
+import { accessSync, closeSync, constants, openSync, readFileSync } from "node:fs";
 import { connect, createServer, type AddressInfo } from "node:net";
 import path from "node:path";
-import type { Readable } from "node:stream";
+import { Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 
 export interface Child {
@@ -17,31 +17,41 @@ export interface Child {
   stop(): Promise<void>;
 }
 
-/** Starts a program on one CPU, where the system can pin; its output is the reader's to take or leave. */
-export function pinned(
-  command: readonly string[],
-  options: { readonly cpu: number | undefined; readonly input?: boolean; readonly cwd?: string },
-): Child {
-  const [file = "", ...args] = options.cpu === undefined ? command : ["taskset", "-c", String(options.cpu), ...command];
-  const child = spawn(file, args, { cwd: options.cwd, stdio: ["pipe", "pipe", "pipe"] });
+export interface PinOptions {
+  /** As taskset takes them; undefined: wherever the system likes. */
+  readonly cpus: string | undefined;
+  /** Its input stays open, and its output is the reader's to take. */
+  readonly input?: boolean;
+  readonly cwd?: string;
+  /** A file that takes the output. */
+  readonly log?: string | undefined;
+}
+
+/** Starts a program on its CPUs, where the system can pin. */
+export function pinned(command: readonly string[], options: PinOptions): Child {
+  const [file = "", ...args] = options.cpus === undefined ? command : ["taskset", "-c", options.cpus, ...command];
+  const log = options.log === undefined ? undefined : openSync(options.log, "a");
+  const child = spawn(file, args, { cwd: options.cwd, stdio: ["pipe", log ?? "pipe", "pipe"] });
+  if (log !== undefined) closeSync(log);
+  const output = child.stdout ?? Readable.from([]);
   let errors = "";
-  child.stderr.on("data", (chunk) => (errors = (errors + String(chunk)).slice(-4_000)));
+  child.stderr?.on("data", (chunk) => (errors = (errors + String(chunk)).slice(-4_000)));
   child.on("error", (error) => (errors += error.message));
   // A child that has ended is noticed by its exit, not by a failed write to it.
-  child.stdin.on("error", () => {});
+  child.stdin?.on("error", () => {});
   if (!options.input) {
-    child.stdin.end();
-    child.stdout.resume();
+    child.stdin?.end();
+    output.resume();
   }
   const running = (): boolean => child.pid !== undefined && child.exitCode === null && child.signalCode === null;
   return {
     pid: child.pid ?? 0,
-    output: child.stdout,
+    output,
     get running() {
       return running();
     },
     said: () => errors.trim() || "it said nothing",
-    send: (line) => void child.stdin.write(line),
+    send: (line) => void child.stdin?.write(line),
     async stop() {
       if (!running()) return;
       const gone = once(child, "exit");
@@ -104,14 +114,26 @@ export function findProgram(name: string): string | undefined {
   return undefined;
 }
 
-/** A CPU for the proxies and another for the load; both undefined where pinning is impossible or there is only one. */
-export function chooseCpus(): { readonly proxy: number | undefined; readonly load: number | undefined } {
-  const nowhere = { proxy: undefined, load: undefined };
+/** Which CPUs are whose, as taskset takes them; all undefined where pinning is impossible or there is only one. */
+export interface Cpus {
+  /** One for a proxy with one worker. */
+  readonly proxy: string | undefined;
+  /** Two for a proxy with two. */
+  readonly pair: string | undefined;
+  readonly load: string | undefined;
+  /** The load runs on a CPU of the pair, for want of a third. */
+  readonly shared: boolean;
+}
+
+export function chooseCpus(): Cpus {
+  const nowhere = { proxy: undefined, pair: undefined, load: undefined, shared: true };
   if (findProgram("taskset") === undefined) return nowhere;
   const list = /: ([\d,-]+)$/m.exec(spawnSync("taskset", ["-cp", String(process.pid)], { encoding: "utf8" }).stdout)?.[1] ?? "";
   const cpus = list.split(",").flatMap((range) => {
     const [from = Number.NaN, to = from] = range.split("-").map(Number);
     return Number.isNaN(from) ? [] : Array.from({ length: to - from + 1 }, (_, index) => from + index);
   });
-  return cpus.length < 2 ? nowhere : { proxy: cpus[0], load: cpus[1] };
+  const [first, second, third] = cpus;
+  if (first === undefined || second === undefined) return nowhere;
+  return { proxy: String(first), pair: `${first},${second}`, load: String(third ?? second), shared: third === undefined };
 }

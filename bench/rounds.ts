@@ -1,177 +1,148 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import path from "node:path";
-import { parseArgs } from "node:util";
-import { CONTENDERS, installPeers, WEIGHT, type Contender, type Running, type World } from "./contenders.ts";
+import type { Contender, Running, World } from "./contenders/contender.ts";
+import { installPeers } from "./contenders/peers.ts";
 import { decimals, figuresOf, type Figures } from "./figures.ts";
-import { startGenerator, type Generator } from "./load/generator.ts";
-import { writeJob } from "./load/job.ts";
-import { chooseCpus, familyOf, type Child } from "./processes.ts";
+import type { Generator, Load, Spreading } from "./load/generator.ts";
+import { USUAL, type Job } from "./load/job.ts";
+import { progress } from "./options.ts";
+import { familyOf } from "./processes.ts";
+import { inWorld } from "./world.ts";
+
+/** Something to be measured in every round. */
+export interface Case {
+  /** Key of its results. */
+  readonly name: string;
+  readonly contender: Contender;
+  readonly connections: number;
+  /** Requests a second; 0: as fast as it goes. */
+  readonly rate: number;
+  /** Left out: the usual one. */
+  readonly job?: Job;
+  /** How the connections lie on the workers. Left out: nobody asks. */
+  readonly spread?: Spreading;
+  /** Load before each measurement, where bodies are so large that the usual time is not enough for a first answer. */
+  readonly settleMs?: number;
+  /** Of the proxy, where it is not to have the usual one. */
+  readonly cpus?: string | undefined;
+}
 
 export interface Plan {
-  readonly names: readonly string[];
+  readonly cases: readonly Case[];
   readonly rounds: number;
   readonly seconds: number;
-  readonly connections: number;
-  /** 0: as fast as it goes. */
-  readonly rate: number;
+  /** Seconds of load for each process before the first round. */
+  readonly warm: number;
 }
 
-export interface Options extends Plan {
-  readonly json: boolean;
-}
-
-export class UsageError extends Error {}
-
-/** Reads the options that the commands share; `undefined` asks for the help. */
-export function parseOptions(defaults: Plan): Options | undefined {
-  const numbers = {
-    rounds: { type: "string" },
-    seconds: { type: "string" },
-    connections: { type: "string" },
-    rate: { type: "string" },
-  } as const;
-  let values;
-  try {
-    ({ values } = parseArgs({
-      options: { ...numbers, only: { type: "string" }, json: { type: "boolean" }, help: { type: "boolean", short: "h" } },
-    }));
-  } catch (cause) {
-    throw new UsageError(cause instanceof Error ? cause.message : String(cause), { cause });
-  }
-  if (values.help) return undefined;
-  const number = (name: keyof typeof numbers, byDefault: number, least: number): number => {
-    const text = values[name];
-    if (text === undefined) return byDefault;
-    const value = Number(text);
-    if (!(value >= least)) throw new UsageError(`--${name}: expected a number of at least ${least}, got ${JSON.stringify(text)}`);
-    return value;
-  };
-  const names = values.only?.split(",") ?? defaults.names;
-  for (const name of names) {
-    if (!CONTENDERS.some((contender) => contender.name === name)) {
-      throw new UsageError(
-        `--only: there is no ${JSON.stringify(name)}; there are ${CONTENDERS.map((contender) => contender.name).join(", ")}`,
-      );
-    }
-  }
-  return {
-    names,
-    rounds: number("rounds", defaults.rounds, 1),
-    seconds: number("seconds", defaults.seconds, 0.2),
-    connections: number("connections", defaults.connections, 1),
-    rate: number("rate", defaults.rate, 0),
-    json: values.json ?? false,
-  };
-}
-
+/** By the names of the cases; those that could not be measured are missing. */
 export type Results = ReadonlyMap<string, readonly Figures[]>;
 
 interface Entrant {
-  readonly contender: Contender;
+  readonly measured: Case;
   readonly running: Running;
   readonly rounds: Figures[];
 }
 
-/** Runs `work` with a load generator and a place for files and processes, all of which are gone afterwards, also after a failure. */
-export async function inWorld<T>(say: (line: string) => void, work: (world: World, generator: Generator) => Promise<T>): Promise<T> {
-  const directory = await mkdtemp(path.join(tmpdir(), "crossfade-bench-"));
-  const children: Child[] = [];
-  const tidy = async (): Promise<void> => {
-    await Promise.all(children.map((child) => child.stop()));
-    await rm(directory, { recursive: true, force: true });
-  };
-  const interrupted = (): void => void tidy().then(() => process.exit(130));
-  process.once("SIGINT", interrupted);
-  process.once("SIGTERM", interrupted);
-  try {
-    const cpus = chooseCpus();
-    say(
-      cpus.proxy === undefined
-        ? "Processes are not pinned to CPUs (needs taskset and two CPUs): expect more noise."
-        : `Proxies on CPU ${cpus.proxy}, load and upstreams on CPU ${cpus.load}.`,
-    );
-    const generator = await startGenerator(await writeJob(directory), cpus.load, children);
-    if (generator.note !== undefined) say(generator.note);
-    const { stablePort, candidatePort } = generator;
-    return await work({ directory, stablePort, candidatePort, cpu: cpus.proxy, children }, generator);
-  } finally {
-    process.off("SIGINT", interrupted);
-    process.off("SIGTERM", interrupted);
-    await tidy();
-  }
-}
+/** Time that each gets to open its connections and to fill the caches again after the others. */
+export const SETTLE_MS = 300;
+/** Points of percent by which the share on the candidate may differ: there are few users. */
+const SPLIT_TOLERANCE = 8;
 
 /**
  * Starts everybody at once and measures them in turn, round after round, each alone with the load: what else the machine
  * does falls on all of them.
  */
-export async function measure(plan: Plan, say: (line: string) => void): Promise<Results> {
-  return inWorld(say, (world, generator) => measureIn(world, generator, plan, say));
+export async function measure(plan: Plan): Promise<Results> {
+  return inWorld((world, generator) => measureIn(world, generator, plan));
 }
 
-async function measureIn(world: World, generator: Generator, plan: Plan, say: (line: string) => void): Promise<Results> {
-  const chosen = CONTENDERS.filter((contender) => plan.names.includes(contender.name));
-  if (chosen.some((contender) => contender.lacks()?.includes("npm --prefix bench"))) {
-    const failure = installPeers();
-    if (failure !== undefined) say(`The other Node proxies could not be installed: ${failure}`);
+/** Several plans as one, so that their rounds are interleaved too; the cases may have the same names in each. */
+export async function measureGroups(
+  groups: ReadonlyMap<string, readonly Case[]>,
+  plan: Omit<Plan, "cases">,
+): Promise<ReadonlyMap<string, Results>> {
+  const named = (group: string, name: string): string => `${name}, ${group}`;
+  const cases = [...groups].flatMap(([group, each]) => each.map((measured) => ({ ...measured, name: named(group, measured.name) })));
+  const results = await measure({ ...plan, cases });
+  return new Map(
+    [...groups].map(([group, each]) => {
+      const own = each.flatMap(({ name }) => {
+        const rounds = results.get(named(group, name));
+        return rounds ? [[name, rounds] as const] : [];
+      });
+      return [group, new Map(own)];
+    }),
+  );
+}
+
+export function asJson(groups: ReadonlyMap<string, Results>): string {
+  return `${JSON.stringify(Object.fromEntries([...groups].map(([group, results]) => [group, Object.fromEntries(results)])), undefined, 2)}\n`;
+}
+
+export async function measureIn(world: World, generator: Generator, plan: Plan): Promise<Results> {
+  const started = await startAll(world, plan.cases);
+  const entrants = plan.cases.flatMap((measured): Entrant[] => {
+    const running = started.get(measured.contender);
+    return running ? [{ measured, running, rounds: [] }] : [];
+  });
+  const warm = new Set<Running>();
+  for (const { measured, running } of entrants) {
+    if (plan.warm === 0 || running.child === undefined || warm.has(running)) continue;
+    warm.add(running);
+    await generator.load(measured.job ?? USUAL);
+    await generator.run({
+      ...loadOf(measured, running),
+      connections: Math.min(64, measured.connections),
+      rate: 0,
+      warmMs: plan.warm * 1000,
+      measureMs: 100,
+    });
   }
-  const entrants: Entrant[] = [];
-  for (const contender of chosen) {
+  for (let round = 1; round <= plan.rounds; round++) {
+    for (const { measured, running, rounds } of entrants) {
+      await generator.load(measured.job ?? USUAL);
+      const load = {
+        ...loadOf(measured, running),
+        warmMs: measured.settleMs ?? SETTLE_MS,
+        measureMs: plan.seconds * 1000,
+        ...(measured.spread !== undefined && { spread: measured.spread }),
+      };
+      const figures = figuresOf(await generator.run(load), running.child !== undefined);
+      rounds.push(figures);
+      tell(`round ${round}/${plan.rounds}`, measured, figures);
+    }
+  }
+  return new Map(entrants.map(({ measured, rounds }) => [measured.name, rounds]));
+}
+
+async function startAll(world: World, cases: readonly Case[]): Promise<ReadonlyMap<Contender, Running>> {
+  const chosen = new Map(cases.map((measured) => [measured.contender, measured]));
+  const failure = installPeers([...chosen.keys()]);
+  if (failure !== undefined) progress(`The other Node proxies could not be installed: ${failure}`);
+  const started = new Map<Contender, Running>();
+  for (const [contender, { cpus }] of chosen) {
     const lacking = contender.lacks();
     if (lacking !== undefined) {
-      say(`${contender.name} is left out: ${lacking}`);
+      progress(`${contender.name} is left out: ${lacking}`);
       continue;
     }
     try {
-      const running = await contender.start(world);
-      entrants.push({ contender, running, rounds: [] });
+      started.set(contender, await contender.start({ ...world, cpus: cpus ?? world.cpus }));
     } catch (error) {
       process.exitCode = 1;
-      say(`${contender.name} is left out: ${error instanceof Error ? error.message : String(error)}`);
+      progress(`${contender.name} is left out: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
-
-  const loadOf = ({ running }: Entrant, measureMs: number, warmMs: number) => ({
-    port: running.port,
-    connections: plan.connections,
-    rate: plan.rate,
-    warmMs,
-    measureMs,
-    pids: running.child ? familyOf(running.child.pid) : [],
-  });
-  // Just-in-time compilers get their chance before anything counts.
-  for (const entrant of entrants) if (entrant.running.child) await generator.run({ ...loadOf(entrant, 100, 5_000), rate: 0 });
-  for (let round = 1; round <= plan.rounds; round++) {
-    for (const entrant of entrants) {
-      const figures = figuresOf(await generator.run(loadOf(entrant, plan.seconds * 1000, 300)), entrant.running.child !== undefined);
-      entrant.rounds.push(figures);
-      const { name } = entrant.contender;
-      say(
-        `round ${round}/${plan.rounds}  ${name.padEnd(18)}  ${decimals(figures.cpuUs, 1).padStart(7)} µs CPU  ${decimals(figures.perSecond, 0).padStart(7)} req/s`,
-      );
-      if (figures.errors > 0) say(`  ${name}: ${figures.errors} answers were not a whole 200`);
-      if (entrant.running.child && Math.abs(figures.candidate - WEIGHT) > 8)
-        say(`  ${name}: ${decimals(figures.candidate, 1)} % went to the candidate, ${WEIGHT} % were to`);
-    }
-  }
-  return new Map(entrants.map(({ contender, rounds }) => [contender.name, rounds]));
+  return started;
 }
 
-/** Runs a command: help and mistakes to the right place, exit code 2 for wrong usage and 1 for failures. */
-export async function command(usage: string, defaults: Plan, run: (options: Options) => Promise<void>): Promise<void> {
-  try {
-    const options = parseOptions(defaults);
-    if (options === undefined) process.stdout.write(usage);
-    else await run(options);
-  } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-    if (error instanceof UsageError) process.stderr.write(`\n${usage}`);
-    process.exitCode = error instanceof UsageError ? 2 : 1;
-  }
+function loadOf({ connections, rate }: Case, { port, child }: Running): Omit<Load, "warmMs" | "measureMs"> {
+  return { port, connections, rate, pids: child ? familyOf(child.pid) : [] };
 }
 
-/** Progress: on a terminal or not, it never mixes with the result. */
-export function progress(line: string): void {
-  process.stderr.write(`${line}\n`);
+function tell(round: string, { name, contender }: Case, figures: Figures): void {
+  const cpu = decimals(figures.cpuUs, 1).padStart(7);
+  progress(`${round}  ${name.padEnd(28)}  ${cpu} µs CPU  ${decimals(figures.perSecond, 0).padStart(7)} req/s`);
+  if (figures.errors > 0) progress(`  ${name}: ${figures.errors} answers were not a whole 200`);
+  if (Math.abs(figures.candidate - contender.weight) > SPLIT_TOLERANCE)
+    progress(`  ${name}: ${decimals(figures.candidate, 1)} % went to the candidate, ${contender.weight} % were to`);
 }

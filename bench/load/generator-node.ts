@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { createServer, connect, type AddressInfo, type Socket } from "node:net";
 import { createInterface } from "node:readline";
@@ -7,9 +8,10 @@ import { createInterface } from "node:readline";
  * sockets. It costs more a request, so it holds back whatever is faster than itself.
  */
 
-const [requestsFile = "", answersFile = ""] = process.argv.slice(2);
-const requests = readMessages(requestsFile);
-const answers = readMessages(answersFile);
+const upstreamCount = Number(process.argv[2]);
+let body: Buffer = Buffer.alloc(0);
+let heads: readonly Buffer[] = [];
+let answers: readonly Buffer[] = [];
 let nextRequest = 0;
 
 function readMessages(file: string): Buffer[] {
@@ -23,38 +25,49 @@ function readMessages(file: string): Buffer[] {
   return messages;
 }
 
-/** Calls `whole` for each complete message; nobody pipelines. */
+/** Calls `whole` with the beginning of each message, at least its head, when all of it has come; nobody pipelines. */
 function onMessages(socket: Socket, whole: (message: Buffer) => void): void {
-  let buffer: Buffer = Buffer.alloc(0);
+  let pieces: Buffer[] = [];
+  let filled = 0;
+  /** Bytes of the whole message, 0 until the head is known, NaN where an empty chunk ends it. */
+  let wanted = 0;
   socket.setNoDelay(true);
   socket.on("data", (chunk) => {
-    buffer = buffer.length === 0 ? chunk : Buffer.concat([buffer, chunk]);
-    const blank = buffer.indexOf("\r\n\r\n");
-    if (blank < 0) return;
-    const head = buffer.toString("latin1", 0, blank + 2);
-    const length = /\r\ncontent-length: *(\d+)/i.exec(head);
-    const end = length ? blank + 4 + Number(length[1]) : /\r\ntransfer-encoding:/i.test(head) ? chunkedEnd(buffer, blank + 4) : blank + 4;
-    if (end === 0 || buffer.length < end) return;
-    const message = buffer;
-    buffer = Buffer.alloc(0);
+    pieces.push(chunk);
+    filled += chunk.length;
+    if (wanted === 0) {
+      const first = Buffer.concat(pieces);
+      pieces = [first];
+      wanted = messageBytes(first);
+      if (wanted === 0) return;
+    }
+    if (Number.isNaN(wanted) ? chunk.toString("latin1", chunk.length - 5) !== "0\r\n\r\n" : filled < wanted) return;
+    const [message = chunk] = pieces;
+    pieces = [];
+    filled = wanted = 0;
     whole(message);
   });
 }
 
-function chunkedEnd(buffer: Buffer, from: number): number {
-  return buffer.length >= from + 5 && buffer.toString("latin1", buffer.length - 5) === "0\r\n\r\n" ? buffer.length : 0;
+function messageBytes(first: Buffer): number {
+  const blank = first.indexOf("\r\n\r\n");
+  if (blank < 0) return 0;
+  const head = first.toString("latin1", 0, blank + 2);
+  const length = /\r\ncontent-length: *(\d+)/i.exec(head);
+  if (length) return blank + 4 + Number(length[1]);
+  return /\r\ntransfer-encoding:/i.test(head) ? Number.NaN : blank + 4;
 }
 
-const served = answers.map(() => 0);
+const served = Array.from({ length: upstreamCount }, () => 0);
 const ports = await Promise.all(
-  answers.map(
-    (answer, index) =>
+  served.map(
+    (_, index) =>
       new Promise<number>((resolve) => {
         const server = createServer((socket) => {
           socket.on("error", () => socket.destroy());
           onMessages(socket, () => {
             served[index] = (served[index] ?? 0) + 1;
-            socket.write(answer);
+            socket.write(answers[index] ?? "");
           });
         });
         server.listen(0, "127.0.0.1", () => resolve((server.address() as AddressInfo).port));
@@ -110,8 +123,11 @@ async function measure(
   const send = (client: Client, due: number): void => {
     client.due = due;
     client.waiting = true;
-    client.socket.write(requests[nextRequest] ?? "");
-    nextRequest = (nextRequest + 1) % requests.length;
+    client.socket.cork();
+    client.socket.write(heads[nextRequest] ?? "");
+    if (body.length > 0) client.socket.write(body);
+    client.socket.uncork();
+    nextRequest = (nextRequest + 1) % heads.length;
   };
   const open = (): Promise<Client> =>
     new Promise((resolve, reject) => {
@@ -151,7 +167,8 @@ async function measure(
   let scheduled = 0;
   const sendDue = (): void => {
     for (let due = start; (due = start + (scheduled * 1000) / rate) <= performance.now(); scheduled++) {
-      const client = idle.pop();
+      // The one that has rested longest, so that all carry alike.
+      const client = idle.shift();
       if (client) send(client, due);
       else backlog.push(due);
     }
@@ -172,6 +189,7 @@ async function measure(
   const sorted = Float64Array.from(latencies).sort();
   const us = (share: number): number => Math.round((sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0) * 1000);
   const waiting = [...clients].filter((client) => client.waiting).length + backlog.length;
+  const resident = residentKb(pids);
   for (const client of clients) client.socket.destroy();
   return {
     seconds,
@@ -180,19 +198,71 @@ async function measure(
     waiting,
     cpuUs: cpuUs(pids) - cpu,
     generatorUs: used.user + used.system,
-    residentKb: residentKb(pids),
+    residentKb: resident,
     p50: us(0.5),
     p90: us(0.9),
     p99: us(0.99),
     p999: us(0.999),
     max: us(1),
     served: [...served],
+    spread: [],
   };
 }
 
-for await (const line of createInterface(process.stdin)) {
-  const [, port, connections, rate, warmMs, measureMs, pids = ""] = line.split(" ");
-  const result = await measure(Number(port), Number(connections), Number(rate), Number(warmMs), Number(measureMs), pids.split(","));
-  process.stdout.write(`${JSON.stringify(result)}\n`);
+async function hold(
+  port: number,
+  connections: number,
+  requests: number,
+  settleMs: number,
+  pids: readonly string[],
+): Promise<Readonly<Record<string, unknown>>> {
+  const beforeKb = residentKb(pids);
+  const sockets: Socket[] = [];
+  let [lost, errors, active] = [0, 0, true];
+  for (let opened = 0; opened < connections; opened++) {
+    const socket = connect(port, "127.0.0.1").on("error", () => socket.destroy());
+    socket.on("close", () => (lost += active ? 1 : 0));
+    sockets.push(socket);
+    await once(socket, "connect");
+    for (let left = requests; left > 0; left--) {
+      await new Promise<void>((resolve) => {
+        onMessages(socket, (message) => {
+          if (message.toString("latin1", 9, 12) !== "200") errors++;
+          resolve();
+        });
+        socket.write(Buffer.concat([heads[opened % heads.length] ?? body, body]));
+      });
+      socket.removeAllListeners("data");
+    }
+  }
+  await new Promise((resolve) => setTimeout(resolve, settleMs));
+  const afterKb = residentKb(pids);
+  active = false;
+  for (const socket of sockets) socket.destroy();
+  return { opened: sockets.length, lost, errors, beforeKb, afterKb };
 }
+
+async function obey(line: string): Promise<unknown> {
+  const [command, ...words] = line.split(" ");
+  const [first = "", second = ""] = words;
+  const pids = (words.at(-1) ?? "").split(",");
+  const [port = 0, count = 0, third = 0, fourth = 0, fifth = 0, share = 0] = words.map(Number);
+  switch (command) {
+    case "load":
+      [body = body, ...heads] = readMessages(first);
+      answers = readMessages(second);
+      return { requests: heads.length };
+    case "run":
+      if (share >= 0)
+        return { error: "which thread serves a connection can only be told by the native generator, which needs a C compiler" };
+      return measure(port, count, third, fourth, fifth, pids);
+    case "hold":
+      return hold(port, count, third, fourth, pids);
+    case undefined:
+    default:
+      return { error: "no such command" };
+  }
+}
+
+for await (const line of createInterface(process.stdin)) process.stdout.write(`${JSON.stringify(await obey(line))}\n`);
 process.exit(0);

@@ -1,63 +1,62 @@
 // Both ends of a proxy in one epoll loop on one thread: the upstreams that it forwards to, and the clients that load
 // it. One loop costs a few microseconds a request, so on two cores the proxy is what is measured.
 //
-//   generator REQUESTS ANSWERS
+//   generator UPSTREAMS
 //
-// Both files hold messages, each after its length as a little-endian 32-bit number. Clients send the requests in turn;
-// there is one upstream per answer. Prints {"upstreams":[port,...]} and then obeys lines on its input:
+// Prints {"upstreams":[port,...]} and then obeys lines on its input, each answered with one line of JSON:
 //
-//   run PORT CONNECTIONS RATE WARM_MS MEASURE_MS PID,PID...
+//   load REQUESTS ANSWERS
+//   run PORT CONNECTIONS RATE WARM_MS MEASURE_MS SHARE PID,PID...
+//   hold PORT CONNECTIONS REQUESTS SETTLE_MS PID,PID...
 //
-// RATE 0 is a closed loop: every connection sends as soon as it has its answer. Another RATE is an open loop: requests
-// fall due at constant intervals whatever the answers do, and latency counts from that instant, so a stall is felt by
-// every request that it held up. Each run prints one line of JSON. End of input ends the program.
+// load reads what is sent from now on. Both files hold records, each after its length as a little-endian 32-bit number:
+// the body of all requests and then their heads, which clients send in turn; one answer for each upstream.
+//
+// run measures. RATE 0 is a closed loop: every connection sends as soon as it has its answer. Another RATE is an open
+// loop: requests fall due at constant intervals whatever the answers do, and latency counts from that instant, so a
+// stall is felt by every request that it held up. SHARE is about the threads that serve the connections: -1 does not
+// ask, 0 finds out, 1 to 99 opens connections until that percentage of them is on one thread and the rest on another.
+//
+// hold opens connections, sends REQUESTS on each, one after the other, and leaves them idle; it tells what the memory
+// was before and after SETTLE_MS, and how many connections were lost. End of input ends the program.
 #define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
+#include <sys/resource.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
+#include "connections.h"
+#include "jobs.h"
 #include "latencies.h"
 #include "usage.h"
 
-#define MAX_FDS 8192
-#define MAX_MESSAGES 4096
-#define MAX_UPSTREAMS 16
-#define BUFFER 65536
 #define BACKLOG (1 << 20)
 #define SECOND 1000000000LL
+#define PROBES 40    // requests by which the thread behind a connection shows
+#define AT_ONCE 32   // requests under way while connections are opened to be held
 
-enum role { UNUSED, INPUT, TIMER, LISTENER, UPSTREAM, CLIENT };
+static struct job *job;
+static int upstream_count, next_request, timer;
+static char line[1024];
+static int line_filled;
 
-struct message {
-  char *bytes;
-  int length;
-};
-
-struct connection {
-  enum role role;
-  int upstream;   // whose listener or connection it is
-  int filled;     // bytes in the buffer
-  int needed;     // bytes of the whole message; 0 until its head has been read
-  int64_t due;    // when the request under way should have been sent
-  int waiting;    // a request has been sent and not been answered
-  char *buffer;
-};
-
-static struct connection connections[MAX_FDS];
-static struct message requests[MAX_MESSAGES], answers[MAX_UPSTREAMS];
-static int request_count, answer_count, next_request, epoll;
+static struct {
+  int looping, recording, port;
+  int64_t interval, start;
+  uint64_t scheduled;   // requests that have fallen due
+  uint64_t answered, errors, lost, served[MAX_UPSTREAMS];
+  int waiting;
+} run;
+static int idle[MAX_FDS];
+static unsigned idle_head, idle_tail;
+static int64_t backlog[BACKLOG];   // due instants without a free connection
+static unsigned backlog_head, backlog_tail;
 
 static int64_t now(void) {
   struct timespec t;
@@ -65,130 +64,56 @@ static int64_t now(void) {
   return t.tv_sec * SECOND + t.tv_nsec;
 }
 
-static void die(const char *what) {
-  perror(what);
-  exit(1);
+// ---- requests and answers ----
+
+static void rest(int fd) {
+  connections[fd].resting = 1;
+  idle[idle_tail++ % MAX_FDS] = fd;
 }
 
-// ---- connections ----
-
-static void watch(int fd, enum role role) {
-  if (fd >= MAX_FDS) { fprintf(stderr, "more than %d descriptors\n", MAX_FDS); exit(1); }
-  struct connection *c = &connections[fd];
-  if (!c->buffer && (role == UPSTREAM || role == CLIENT)) c->buffer = malloc(BUFFER + 1);
-  c->role = role;
-  c->filled = c->needed = c->waiting = 0;
-  struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
-  if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event)) die("epoll_ctl");
-}
-
-static void forget(int fd) {
-  connections[fd].role = UNUSED;
-  close(fd);
-}
-
-static int no_delay(int fd) {
-  int on = 1;
-  return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-}
-
-static struct sockaddr_in loopback(int port) {
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  return address;
-}
-
-static int open_listener(int upstream) {
-  int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-  struct sockaddr_in address = loopback(0);
-  socklen_t length = sizeof address;
-  if (fd < 0 || bind(fd, (void *)&address, sizeof address) || listen(fd, 1024)) die("listen");
-  if (getsockname(fd, (void *)&address, &length)) die("getsockname");
-  watch(fd, LISTENER);
-  connections[fd].upstream = upstream;
-  return ntohs(address.sin_port);
-}
-
-static int open_client(int port) {
-  int fd = socket(AF_INET, SOCK_STREAM, 0);
-  struct sockaddr_in address = loopback(port);
-  if (fd < 0) die("socket");
-  if (connect(fd, (void *)&address, sizeof address)) {
-    close(fd);
-    return -1;
+// The connection that has rested longest, so that all carry alike; -1 if none rests.
+static int wake(void) {
+  while (idle_head != idle_tail) {
+    int fd = idle[idle_head++ % MAX_FDS];
+    if (!connections[fd].resting) continue;
+    connections[fd].resting = 0;
+    return fd;
   }
-  no_delay(fd);
-  watch(fd, CLIENT);
-  return fd;
+  return -1;
 }
-
-static void accept_all(int listener) {
-  for (int fd; (fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) >= 0;) {
-    no_delay(fd);
-    watch(fd, UPSTREAM);
-    connections[fd].upstream = connections[listener].upstream;
-  }
-}
-
-// Where the message in the buffer ends, 0 while that cannot be told. Messages come one at a time: nobody pipelines.
-static int end_of_message(struct connection *c) {
-  c->buffer[c->filled] = 0;
-  char *blank = memmem(c->buffer, c->filled, "\r\n\r\n", 4);
-  if (!blank) return 0;
-  int head = blank + 4 - c->buffer;
-  blank[2] = 0;
-  char *length = strcasestr(c->buffer, "\ncontent-length:");
-  int chunked = !length && strcasestr(c->buffer, "\ntransfer-encoding:") != NULL;
-  blank[2] = '\r';
-  if (length) return head + atoi(length + 16);
-  if (!chunked) return head;
-  return c->filled >= head + 5 && !memcmp(c->buffer + c->filled - 5, "0\r\n\r\n", 5) ? c->filled : 0;
-}
-
-// ---- one run ----
-
-static struct {
-  int active, recording, port;
-  int64_t interval, start, measure_from, end, measured_from;
-  uint64_t scheduled;   // requests that have fallen due
-  uint64_t answered, errors, served[MAX_UPSTREAMS];
-  int64_t cpu, own;
-  char pids[512];
-  int idle[MAX_FDS], idle_count;
-  int64_t backlog[BACKLOG];   // due instants without a free connection
-  unsigned backlog_head, backlog_tail;
-} run;
-static int timer;
 
 static void send_request(int fd, int64_t due) {
   struct connection *c = &connections[fd];
-  struct message *request = &requests[next_request];
-  next_request = (next_request + 1) % request_count;
+  struct message head = job->heads[next_request];
+  next_request = (next_request + 1) % job->count;
   c->due = due;
-  c->filled = c->needed = 0;
   c->waiting = 1;
-  if (send(fd, request->bytes, request->length, MSG_NOSIGNAL) != request->length) run.errors++;
+  run.waiting++;
+  begin_sending(fd, head, job->body);
 }
 
 static void take_answer(int fd) {
   struct connection *c = &connections[fd];
   int64_t t = now();
-  if (c->filled > c->needed || memcmp(c->buffer + 9, "200", 3)) run.errors++;
+  if (!c->good) run.errors++;
   if (run.recording) {
     run.answered++;
     record(t - c->due);
   }
-  c->waiting = c->filled = c->needed = 0;
+  c->waiting = 0;
+  run.waiting--;
+  if (!run.looping) return;
   if (!run.interval) send_request(fd, t);
-  else if (run.backlog_head != run.backlog_tail) send_request(fd, run.backlog[run.backlog_head++ % BACKLOG]);
-  else run.idle[run.idle_count++] = fd;
+  else if (backlog_head != backlog_tail) send_request(fd, backlog[backlog_head++ % BACKLOG]);
+  else rest(fd);
 }
 
 static void send_due(int64_t t) {
   for (; run.start + (int64_t)run.scheduled * run.interval <= t; run.scheduled++) {
     int64_t due = run.start + (int64_t)run.scheduled * run.interval;
-    if (run.idle_count) send_request(run.idle[--run.idle_count], due);
-    else run.backlog[run.backlog_tail++ % BACKLOG] = due;
+    int fd = wake();
+    if (fd >= 0) send_request(fd, due);
+    else backlog[backlog_tail++ % BACKLOG] = due;
   }
 }
 
@@ -197,28 +122,120 @@ static void lose(int fd) {
   int was_client = c->role == CLIENT, was_waiting = c->waiting;
   int64_t due = c->due;
   forget(fd);
-  if (!was_client || !run.active) return;
-  for (int i = 0; i < run.idle_count; i++)
-    if (run.idle[i] == fd) run.idle[i--] = run.idle[--run.idle_count];
-  if (was_waiting) run.errors++;
+  if (!was_client) return;
+  run.lost++;
+  if (was_waiting) {
+    run.errors++;
+    run.waiting--;
+  }
+  if (!run.looping) return;
   int again = open_client(run.port);
   if (again < 0) run.errors++;
   else if (was_waiting) send_request(again, due);
-  else run.idle[run.idle_count++] = again;
+  else rest(again);
 }
 
-static void read_from(int fd) {
+static void finish_message(int fd) {
   struct connection *c = &connections[fd];
-  int bytes = recv(fd, c->buffer + c->filled, BUFFER - c->filled, MSG_DONTWAIT);
-  if (bytes < 0 && errno == EAGAIN) return;
-  if (bytes <= 0) return lose(fd);
-  c->filled += bytes;
-  if (!c->needed) c->needed = end_of_message(c);
-  if (!c->needed || c->filled < c->needed) return;
+  c->left = IN_HEAD;
+  c->kept = 0;
   if (c->role == CLIENT) return take_answer(fd);
-  c->filled = c->needed = 0;
   run.served[c->upstream]++;
-  send(fd, answers[c->upstream].bytes, answers[c->upstream].length, MSG_NOSIGNAL);
+  begin_sending(fd, job->answer[c->upstream], (struct message){NULL, 0});
+}
+
+static void read_command(void) {
+  int bytes = read(0, line + line_filled, sizeof line - 1 - line_filled);
+  if (bytes <= 0) exit(0);
+  line_filled += bytes;
+  line[line_filled] = 0;
+}
+
+// Waits for something to happen, at most so many milliseconds, and does what is to be done about it.
+static void turn(int ms) {
+  struct epoll_event events[512];
+  int count = epoll_wait(epoll, events, 512, ms);
+  uint64_t expirations;
+  for (int i = 0; i < count; i++) {
+    int fd = events[i].data.fd;
+    switch (connections[fd].role) {
+      case INPUT: read_command(); break;
+      case TIMER: if (read(timer, &expirations, sizeof expirations) < 0) break; break;
+      case LISTENER: accept_all(fd); break;
+      case UPSTREAM: case CLIENT:
+        if (events[i].events & EPOLLOUT) send_more(fd);
+        if (events[i].events & ~EPOLLOUT) read_from(fd);
+        break;
+      case UNUSED: break;
+    }
+  }
+}
+
+// ---- which thread serves a connection ----
+
+static struct thread_use before[MAX_THREADS], after[MAX_THREADS];
+static int threads[MAX_THREADS], thread_count, on_thread[MAX_THREADS];
+
+// The thread whose CPU time grows most while requests go over the connection and nowhere else; -1 if none.
+static int busiest_thread(int fd, const char *pids) {
+  int known = threads_of(pids, before), most = -1;
+  int64_t growth = 0;
+  for (int i = 0; i < PROBES; i++) {
+    send_request(fd, now());
+    while (connections[fd].role == CLIENT && connections[fd].waiting) turn(10);
+  }
+  int seen = threads_of(pids, after);
+  for (int i = 0; i < seen; i++)
+    for (int k = 0; k < known; k++)
+      if (after[i].id == before[k].id && after[i].ns - before[k].ns > growth) {
+        growth = after[i].ns - before[k].ns;
+        most = after[i].id;
+      }
+  return most;
+}
+
+// An index of threads. Now and then a compiler's thread does more than the worker, hardly twice.
+static int thread_behind(int fd, const char *pids) {
+  int id = busiest_thread(fd, pids);
+  for (int again; (again = busiest_thread(fd, pids)) != id && connections[fd].role == CLIENT;) id = again;
+  for (int i = 0; i < thread_count; i++) if (threads[i] == id) return i;
+  if (thread_count == MAX_THREADS) return -1;
+  threads[thread_count] = id;
+  return thread_count++;
+}
+
+// Opens the connections of a run and lets them rest; false if they cannot be spread as `share` says.
+static int open_spread(int port, int count, int share, const char *pids) {
+  int opened = 0, target[2] = {count * share / 100, count - count * share / 100};
+  thread_count = 0;
+  memset(on_thread, 0, sizeof on_thread);
+  for (int tries = 0; opened < count; tries++) {
+    int fd = open_client(port);
+    if (fd < 0) die("connect");
+    if (share >= 0) {
+      int thread = thread_behind(fd, pids);
+      if (tries == 16 * count || thread < 0) return 0;
+      if (share > 0 && (thread > 1 || on_thread[thread] == target[thread])) {
+        forget(fd);
+        continue;
+      }
+      on_thread[thread]++;
+    }
+    rest(fd);
+    opened++;
+  }
+  return 1;
+}
+
+// ---- commands ----
+
+static void close_clients(void) {
+  for (int fd = 0; fd < MAX_FDS; fd++) if (connections[fd].role == CLIENT) forget(fd);
+}
+
+static void start_afresh(void) {
+  memset(&run, 0, sizeof run);
+  idle_head = idle_tail = backlog_head = backlog_tail = 0;
 }
 
 static void set_timer(int64_t interval) {
@@ -226,117 +243,117 @@ static void set_timer(int64_t interval) {
   timerfd_settime(timer, 0, &at, NULL);
 }
 
-static void begin_run(const char *line) {
-  int count, rate, warm_ms, measure_ms;
-  memset(&run, 0, offsetof(__typeof__(run), backlog));
-  run.backlog_head = run.backlog_tail = 0;
-  if (sscanf(line, "run %d %d %d %d %d %511s", &run.port, &count, &rate, &warm_ms, &measure_ms, run.pids) < 5 || count < 1 || count > MAX_FDS / 4) {
-    printf("{\"error\":\"cannot read the command\"}\n");
-    return;
+static void work_until(int64_t end) {
+  for (int64_t t; (t = now()) < end;) {
+    if (run.interval) send_due(t);
+    turn(10);
   }
-  for (int i = 0; i < count; i++) {
-    int fd = open_client(run.port);
-    if (fd < 0) die("connect");
-    run.idle[run.idle_count++] = fd;
-  }
-  run.interval = rate ? SECOND / rate : 0;
-  run.start = now();
-  run.measure_from = run.start + warm_ms * 1000000LL;
-  run.end = run.measure_from + measure_ms * 1000000LL;
-  run.active = 1;
-  if (rate) set_timer(run.interval);
-  else while (run.idle_count) send_request(run.idle[--run.idle_count], run.start);
 }
 
-static void begin_recording(void) {
+static const char *obey_run(void) {
+  int count, rate, warm_ms, measure_ms, share;
+  char pids[512] = "";
+  start_afresh();
+  if (sscanf(line, "run %d %d %d %d %d %d %511s", &run.port, &count, &rate, &warm_ms, &measure_ms, &share, pids) < 6) return "cannot read the command";
+  if (count < 1 || count > MAX_FDS / 4 || !job) return "nothing to send, or too many connections";
+  if (!open_spread(run.port, count, share, pids)) {
+    close_clients();
+    return "the connections cannot be spread so over two threads";
+  }
+  run.errors = 0;
+  run.looping = 1;
+  run.start = now();
+  if (rate) set_timer(run.interval = SECOND / rate);
+  else for (int fd; (fd = wake()) >= 0;) send_request(fd, run.start);
+  work_until(run.start + warm_ms * 1000000LL);
+
   memset(run.served, 0, sizeof run.served);
   forget_latencies();
   run.errors = 0;
-  run.cpu = cpu_of(run.pids);
-  run.own = own_cpu();
-  run.measured_from = now();
+  int64_t cpu = cpu_of(pids), own = own_cpu(), from = now();
   run.recording = 1;
-}
-
-static void end_run(void) {
-  double seconds = (now() - run.measured_from) / 1e9;
-  double cpu_us = (cpu_of(run.pids) - run.cpu) / 1e3, own_us = (own_cpu() - run.own) / 1e3;
-  uint64_t waiting = run.backlog_tail - run.backlog_head;
+  work_until(from + measure_ms * 1000000LL);
+  run.looping = run.recording = 0;
+  double seconds = (now() - from) / 1e9, cpu_us = (cpu_of(pids) - cpu) / 1e3, own_us = (own_cpu() - own) / 1e3;
+  long kb = resident_kb(pids);
   set_timer(0);
-  run.active = run.recording = 0;
-  for (int fd = 0; fd < MAX_FDS; fd++) {
-    if (connections[fd].role != CLIENT) continue;
-    waiting += connections[fd].waiting;
-    forget(fd);
-  }
-  printf("{\"seconds\":%.4f,\"answered\":%lu,\"errors\":%lu,\"waiting\":%lu,\"cpuUs\":%.1f,\"generatorUs\":%.1f,\"residentKb\":%ld,", seconds, run.answered, run.errors, waiting, cpu_us, own_us, resident_kb(run.pids));
+  close_clients();
+  printf("{\"seconds\":%.4f,\"answered\":%lu,\"errors\":%lu,\"waiting\":%u,\"cpuUs\":%.1f,\"generatorUs\":%.1f,\"residentKb\":%ld,", seconds, run.answered, run.errors, run.waiting + backlog_tail - backlog_head, cpu_us, own_us, kb);
   printf("\"p50\":%.1f,\"p90\":%.1f,\"p99\":%.1f,\"p999\":%.1f,\"max\":%.1f,\"served\":[", percentile_us(50), percentile_us(90), percentile_us(99), percentile_us(99.9), longest / 1000.0);
-  for (int i = 0; i < answer_count; i++) printf("%s%lu", i ? "," : "", run.served[i]);
+  for (int i = 0; i < upstream_count; i++) printf("%s%lu", i ? "," : "", run.served[i]);
+  printf("],\"spread\":[");
+  for (int i = 0; i < thread_count; i++) printf("%s%d", i ? "," : "", on_thread[i]);
   printf("]}\n");
+  return NULL;
 }
 
-// ---- commands ----
-
-static void read_command(void) {
-  static char line[1024];
-  static int filled;
-  int bytes = read(0, line + filled, sizeof line - 1 - filled);
-  if (bytes <= 0) exit(0);
-  filled += bytes;
-  line[filled] = 0;
-  if (!strchr(line, '\n')) return;
-  filled = 0;
-  begin_run(line);
-}
-
-static int read_messages(const char *path, struct message *into, int most) {
-  FILE *file = fopen(path, "rb");
-  if (!file) die(path);
-  int count = 0;
-  for (uint32_t length; count < most && fread(&length, 4, 1, file) == 1; count++) {
-    into[count].length = length;
-    into[count].bytes = malloc(length);
-    if (fread(into[count].bytes, 1, length, file) != length) die(path);
+static const char *obey_hold(void) {
+  int count, each, settle_ms, opened = 0;
+  char pids[512] = "";
+  start_afresh();
+  if (sscanf(line, "hold %d %d %d %d %511s", &run.port, &count, &each, &settle_ms, pids) != 5) return "cannot read the command";
+  if (count < 1 || count > MAX_FDS / 2 || (each && !job)) return "nothing to send, or too many connections";
+  long kb = resident_kb(pids);
+  for (; opened < count; opened++) {
+    int fd = open_client(run.port);
+    if (fd < 0) break;
+    for (int i = 0; i < each; i++) {
+      while (connections[fd].role == CLIENT && connections[fd].waiting) turn(10);
+      if (connections[fd].role == CLIENT) send_request(fd, now());
+    }
+    while (run.waiting >= AT_ONCE) turn(10);
+    // Without requests nothing else slows it down to what the other side can accept.
+    if (!each && opened % AT_ONCE == 0) turn(1), usleep(2000);
   }
-  fclose(file);
-  return count;
+  while (run.waiting) turn(10);
+  work_until(now() + settle_ms * 1000000LL);
+  long after_kb = resident_kb(pids);
+  close_clients();
+  printf("{\"opened\":%d,\"lost\":%lu,\"errors\":%lu,\"beforeKb\":%ld,\"afterKb\":%ld}\n", opened, run.lost, run.errors, kb, after_kb);
+  return NULL;
+}
+
+static const char *obey_load(void) {
+  char request_file[400], answer_file[400];
+  if (sscanf(line, "load %399s %399s", request_file, answer_file) != 2) return "cannot read the command";
+  job = job_of(request_file, answer_file, upstream_count);
+  next_request = 0;
+  if (!job) return "too many jobs, or too few messages";
+  printf("{\"requests\":%d}\n", job->count);
+  return NULL;
+}
+
+static const char *obey(void) {
+  if (!strncmp(line, "load ", 5)) return obey_load();
+  if (!strncmp(line, "run ", 4)) return obey_run();
+  if (!strncmp(line, "hold ", 5)) return obey_hold();
+  return "no such command";
 }
 
 int main(int argc, char **argv) {
-  if (argc != 3) {
-    fprintf(stderr, "usage: generator REQUESTS ANSWERS\n");
+  if (argc != 2 || (upstream_count = atoi(argv[1])) < 1 || upstream_count > MAX_UPSTREAMS) {
+    fprintf(stderr, "usage: generator UPSTREAMS\n");
     return 2;
   }
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   setvbuf(stdout, NULL, _IOLBF, 0);
-  request_count = read_messages(argv[1], requests, MAX_MESSAGES);
-  answer_count = read_messages(argv[2], answers, MAX_UPSTREAMS);
-  if (!request_count || !answer_count) return 2;
+  struct rlimit limit;
+  if (!getrlimit(RLIMIT_NOFILE, &limit)) {
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+  }
   epoll = epoll_create1(0);
   timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
   watch(0, INPUT);
   watch(timer, TIMER);
   printf("{\"upstreams\":[");
-  for (int i = 0; i < answer_count; i++) printf("%s%d", i ? "," : "", open_listener(i));
+  for (int i = 0; i < upstream_count; i++) printf("%s%d", i ? "," : "", open_listener(i));
   printf("]}\n");
-
-  struct epoll_event events[512];
   for (;;) {
-    int count = epoll_wait(epoll, events, 512, run.active ? 10 : -1);
-    int64_t t = now();
-    if (run.active && !run.recording && t >= run.measure_from) begin_recording();
-    if (run.active && t >= run.end) end_run();
-    if (run.active && run.interval) send_due(t);
-    for (int i = 0; i < count; i++) {
-      int fd = events[i].data.fd;
-      uint64_t expirations;
-      switch (connections[fd].role) {
-        case INPUT: read_command(); break;
-        case TIMER: if (read(timer, &expirations, sizeof expirations) < 0) break; break;
-        case LISTENER: accept_all(fd); break;
-        case UPSTREAM: case CLIENT: read_from(fd); break;
-        case UNUSED: break;
-      }
-    }
+    turn(-1);
+    if (!strchr(line, '\n')) continue;
+    const char *mistake = obey();
+    if (mistake) printf("{\"error\":\"%s\"}\n", mistake);
+    line_filled = line[0] = 0;
   }
 }

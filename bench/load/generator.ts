@@ -4,10 +4,10 @@ import path from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import { pinned, type Child } from "../processes.ts";
-import type { JobFiles } from "./job.ts";
+import { writeJob, type Job } from "./job.ts";
 
 const run = promisify(execFile);
-const SOURCES = ["generator.c", "latencies.h", "usage.h"].map((name) => path.join(import.meta.dirname, name));
+const SOURCES = ["generator.c", "connections.h", "jobs.h", "latencies.h", "usage.h"].map((name) => path.join(import.meta.dirname, name));
 const CACHE = path.join(import.meta.dirname, "../../.cache/bench");
 
 export interface Load {
@@ -19,7 +19,12 @@ export interface Load {
   readonly measureMs: number;
   /** Processes whose CPU time and memory are read. */
   readonly pids: readonly number[];
+  /** How the connections lie on the threads that serve them. Left out: nobody asks. */
+  readonly spread?: Spreading;
 }
+
+/** `as-it-comes` only finds out; a number is the percentage of the connections on one thread of two, from 1 to 99. */
+export type Spreading = "as-it-comes" | number;
 
 /** One run, as the generator prints it. Latencies in microseconds. */
 export interface Measurement {
@@ -31,6 +36,7 @@ export interface Measurement {
   readonly waiting: number;
   readonly cpuUs: number;
   readonly generatorUs: number;
+  /** With the connections still open. */
   readonly residentKb: number;
   readonly p50: number;
   readonly p90: number;
@@ -39,6 +45,27 @@ export interface Measurement {
   readonly max: number;
   /** Requests that reached each upstream. */
   readonly served: readonly number[];
+  /** Connections on each thread; empty where nobody asked. */
+  readonly spread: readonly number[];
+}
+
+export interface Hold {
+  readonly port: number;
+  readonly connections: number;
+  /** Requests on each connection before it idles. */
+  readonly requests: number;
+  readonly settleMs: number;
+  readonly pids: readonly number[];
+}
+
+/** What idle connections did to the memory. */
+export interface Held {
+  readonly opened: number;
+  /** Connections that the other side closed. */
+  readonly lost: number;
+  readonly errors: number;
+  readonly beforeKb: number;
+  readonly afterKb: number;
 }
 
 /** The far side of every proxy: upstreams and clients in a process of its own. */
@@ -47,21 +74,33 @@ export interface Generator {
   readonly candidatePort: number;
   /** How it differs from the native one, if it does. */
   readonly note: string | undefined;
+  /** Sends and answers this from now on; nothing is sent before the first. */
+  load(job: Job): Promise<void>;
   run(load: Load): Promise<Measurement>;
+  hold(hold: Hold): Promise<Held>;
 }
 
-export async function startGenerator(job: JobFiles, cpu: number | undefined, children: Child[]): Promise<Generator> {
+/** `directory` takes the files of the jobs. */
+export async function startGenerator(directory: string, cpus: string | undefined, children: Child[]): Promise<Generator> {
   const native = await compile();
   const command = native === undefined ? [process.execPath, path.join(import.meta.dirname, "generator-node.ts")] : [native];
-  const child = pinned([...command, job.requests, job.answers], { cpu, input: true });
+  const child = pinned([...command, "2"], { cpus, input: true });
   children.push(child);
   const lines = createInterface(child.output)[Symbol.asyncIterator]();
   const next = async (): Promise<unknown> => {
     const line = await lines.next();
     if (line.done) throw new Error(`the load generator stopped: ${child.said()}`);
-    return JSON.parse(line.value);
+    const answer: unknown = JSON.parse(line.value);
+    if (typeof answer === "object" && answer !== null && "error" in answer) throw new Error(`the load generator: ${String(answer.error)}`);
+    return answer;
   };
+  const ask = (...words: readonly (string | number)[]): Promise<unknown> => {
+    child.send(`${words.join(" ")}\n`);
+    return next();
+  };
+  const list = (pids: readonly number[]): string => (pids.length > 0 ? pids.join(",") : "0");
   const { upstreams } = (await next()) as { readonly upstreams: readonly number[] };
+  const written = new Map<Job, { readonly requests: string; readonly answers: string }>();
   return {
     stablePort: upstreams[0] ?? 0,
     candidatePort: upstreams[1] ?? 0,
@@ -69,10 +108,17 @@ export async function startGenerator(job: JobFiles, cpu: number | undefined, chi
       native === undefined
         ? "No C compiler found (cc): the load comes from Node, which costs several times as much and bounds the fast proxies. On Debian: apt install gcc libc6-dev"
         : undefined,
-    async run(load) {
-      const pids = load.pids.length > 0 ? load.pids.join(",") : "0";
-      child.send(`run ${load.port} ${load.connections} ${load.rate} ${load.warmMs} ${load.measureMs} ${pids}\n`);
-      return (await next()) as Measurement;
+    async load(job) {
+      const files = written.get(job) ?? (await writeJob(path.join(directory, `job-${written.size}`), job));
+      written.set(job, files);
+      await ask("load", files.requests, files.answers);
+    },
+    async run({ port, connections, rate, warmMs, measureMs, spread, pids }) {
+      const share = spread === undefined ? -1 : spread === "as-it-comes" ? 0 : spread;
+      return (await ask("run", port, connections, rate, Math.round(warmMs), Math.round(measureMs), share, list(pids))) as Measurement;
+    },
+    async hold({ port, connections, requests, settleMs, pids }) {
+      return (await ask("hold", port, connections, requests, settleMs, list(pids))) as Held;
     },
   };
 }

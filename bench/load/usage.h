@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -32,6 +33,30 @@ static int64_t cpu_of(const char *pids) {
     closedir(directory);
   }
   return total;
+}
+
+#define MAX_THREADS 64
+
+struct thread_use {
+  int id;
+  int64_t ns;
+};
+
+// What each thread of the processes has used; the number of them.
+static int threads_of(const char *pids, struct thread_use *into) {
+  int count = 0;
+  char copy[512], *state;
+  snprintf(copy, sizeof copy, "%s", pids);
+  for (char *pid = strtok_r(copy, ",", &state); pid; pid = strtok_r(NULL, ",", &state)) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%.20s/task", pid);
+    DIR *directory = opendir(path);
+    if (!directory) continue;
+    for (struct dirent *entry; (entry = readdir(directory)) && count < MAX_THREADS;)
+      if (entry->d_name[0] != '.') into[count++] = (struct thread_use){atoi(entry->d_name), cpu_of_task(pid, entry->d_name)};
+    closedir(directory);
+  }
+  return count;
 }
 
 static long resident_kb(const char *pids) {
