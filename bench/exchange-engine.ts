@@ -12,7 +12,8 @@ import type {
 
 /** An engine without sockets: requests are put in by hand, wait until they are answered all together, and every answer is the same. */
 
-const REQUEST_BODY: RequestBody = { kind: "kept", bytes: Buffer.alloc(1_024, 0x61) };
+const REQUEST_BYTES = Buffer.alloc(1_024, 0x61);
+const REQUEST_BODY: RequestBody = { kind: "kept", bytes: REQUEST_BYTES };
 const STREAM: RequestBody = { kind: "stream" };
 const NO_TRAILERS: readonly string[] = [];
 
@@ -59,6 +60,7 @@ export class BenchDownstream implements Downstream {
   readonly refusal = undefined;
   readonly bodyReadAt = 0;
   body = STREAM;
+  readonly bodyLength = REQUEST_BYTES.length;
   started = false;
   open = true;
   handler: DownstreamHandler | undefined;

@@ -47,6 +47,7 @@ class TestDownstream implements Downstream {
   readonly upgrade = false;
   readonly refusal = undefined;
   readonly bodyReadAt = 0;
+  readonly bodyLength = -1;
   body: RequestBody = { kind: "none" };
   started = false;
   open = true;

@@ -163,7 +163,7 @@ export abstract class RawFields implements Head {
     for (;;) {
       if (colon === 0) {
         // Without a look at where the bytes end, which costs as much as the rest: what lies behind is read, but nothing made of it.
-        while (PLAIN[bytes[at] ?? 0] !== 0) at++;
+        while ((PLAIN[bytes[at] ?? 0] ?? 0) > 0) at++;
         if (at >= stop) {
           at = stop;
           break;
@@ -191,7 +191,7 @@ export abstract class RawFields implements Head {
       let to = at;
       while (from < to && (bytes[from] === SP || bytes[from] === TAB)) from++;
       while (to > from && (bytes[to - 1] === SP || bytes[to - 1] === TAB)) to--;
-      const key = keyOf(bytes, line, colon);
+      const key = keyOf(view, line, colon);
       slots[slot] = line;
       slots[slot + 1] = colon;
       slots[slot + 2] = from;
@@ -269,6 +269,14 @@ export abstract class RawFields implements Head {
 
   protected valueAt(field: number): string {
     return this.text(this.slots[field * STRIDE + 2] ?? 0, this.slots[field * STRIDE + 3] ?? 0);
+  }
+
+  protected isText(from: number, to: number, text: string): boolean {
+    const { bytes } = this;
+    const length = text.length;
+    if (to - from !== length) return false;
+    for (let i = 0; i < length; i++) if (bytes[from + i] !== text.charCodeAt(i)) return false;
+    return true;
   }
 
   protected text(from: number, to: number): string {

@@ -24,7 +24,7 @@ const LONGEST_METHOD = 24;
 /** Empty lines that some clients send behind a body are passed over (RFC 9112, 2.2), but not any number of them. */
 const EMPTY_LINES = 2;
 /** So that a connection at rest does not hold what some client made up. */
-const LONGEST_HOST_KEPT = 255;
+const LONGEST_KEPT = 255;
 
 /**
  * A request head. `read` returns REFUSED for bytes that are no request; nothing but `refusal` can be relied on then. It returns DONE with
@@ -52,6 +52,7 @@ export class RawRequest extends RawHead implements RequestHead {
   #absolute = false;
   /** Of an earlier message. */
   #lastHost = "";
+  #lastTarget = "";
   #target: string | undefined = undefined;
   #host: string | undefined = undefined;
 
@@ -86,7 +87,15 @@ export class RawRequest extends RawHead implements RequestHead {
   }
 
   get target(): string {
-    return (this.#target ??= this.text(this.targetStart, this.targetEnd));
+    return (this.#target ??= this.#targetText());
+  }
+
+  /** Many requests ask for the same, one after the other: the text made for the one before is used again. */
+  #targetText(): string {
+    if (this.isText(this.targetStart, this.targetEnd, this.#lastTarget)) return this.#lastTarget;
+    const text = this.text(this.targetStart, this.targetEnd);
+    if (text.length <= LONGEST_KEPT) this.#lastTarget = text;
+    return text;
   }
 
   /** Whether {@link host} is empty. */
@@ -113,15 +122,12 @@ export class RawRequest extends RawHead implements RequestHead {
 
   /** Most requests on a connection name the same host: the text made for the one before is used again. */
   #hostText(): string {
-    const { bytes, slots } = this;
+    const { slots } = this;
     const from = slots[this.#hostField * STRIDE + 2] ?? 0;
     const to = slots[this.#hostField * STRIDE + 3] ?? 0;
-    const last = this.#lastHost;
-    let same = to - from === last.length;
-    for (let i = 0; same && i < last.length; i++) same = bytes[from + i] === last.charCodeAt(i);
-    if (same) return last;
+    if (this.isText(from, to, this.#lastHost)) return this.#lastHost;
     const text = this.text(from, to);
-    if (text.length <= LONGEST_HOST_KEPT) this.#lastHost = text;
+    if (text.length <= LONGEST_KEPT) this.#lastHost = text;
     return text;
   }
 

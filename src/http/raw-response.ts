@@ -1,8 +1,8 @@
-import { STATUS_CODES } from "node:http";
 import type { ResponseHead } from "./head.ts";
 import { CR, DONE, LF, MORE, SP, STRIDE, TEXT, type ReadResult } from "./raw-fields.ts";
 import { RawHead } from "./raw-head.ts";
 import type { RefusalName } from "./refusals.ts";
+import { usualReason } from "./status.ts";
 
 /** `HTTP/1.1 200`, in which 1, 2 and 3 stand for digits of the version and the status. */
 const PATTERN = Buffer.from("HTTP/1.1 123");
@@ -63,7 +63,7 @@ export class RawResponse extends RawHead implements ResponseHead {
     if (this.end === 0 || !this.#reasonGood || this.#reasonStart === 0) return "";
     const { bytes } = this;
     const start = this.#reasonStart;
-    const usual = STATUS_CODES[this.status] ?? "";
+    const usual = usualReason(this.status);
     let end = start;
     let same = true;
     for (; bytes[end] !== CR; end++) same &&= bytes[end] === usual.charCodeAt(end - start);

@@ -1,9 +1,9 @@
-import { STATUS_CODES } from "node:http";
 import { NameSet, isName, nameOf, plainStartsWith } from "./field-names.ts";
 import { forwardedFields, type Head, type HeadEdits, type RequestHead } from "./head.ts";
 import { CR, LF, SP, STRIDE } from "./raw-fields.ts";
 import { RawHead } from "./raw-head.ts";
 import { RawRequest } from "./raw-request.ts";
+import { usualReason } from "./status.ts";
 
 /** Fields that speak of one connection only (RFC 9110, 7.6.1), and the framing, which is written anew. */
 const NEVER_COPIED: readonly string[] = [
@@ -127,7 +127,7 @@ function writeStatusLine(out: Buffer, at: number, version11: boolean, status: nu
 }
 
 function usualLine(status: number): UsualLine {
-  const reason = STATUS_CODES[status] ?? "";
+  const reason = usualReason(status);
   const usual = { reason, line: Buffer.from(`HTTP/1.1 ${status} ${reason}\r\n`) };
   if (status < usualLines.length) usualLines[status] = usual;
   return usual;

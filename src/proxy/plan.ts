@@ -60,11 +60,10 @@ export function planOf(exchange: Exchange, action: Exclude<CompiledAction, { kin
 
 /** How much of the body is kept before anything is sent; 0 sends it as it comes. */
 export function bodyToKeep(exchange: Exchange, plan: Plan): number {
-  const { head, body } = exchange.downstream;
+  const { body, bodyLength } = exchange.downstream;
   if (body.kind === "none") return 0;
   const { replayBytes } = exchange.context.config.limits;
   if (plan.fallback !== undefined && exchange.idempotent) return replayBytes;
   // A body of unknown length may be a conversation: holding it back would stop it.
-  const length = Number(head.get("content-length") ?? Number.NaN);
-  return length <= Math.min(SMALL_BODY, replayBytes) ? length : 0;
+  return bodyLength > 0 && bodyLength <= Math.min(SMALL_BODY, replayBytes) ? bodyLength : 0;
 }

@@ -67,6 +67,8 @@ export interface Downstream {
   readonly refusal: { readonly failure: FailureCode; readonly detail: string } | undefined;
   /** `stream` until {@link keepBody} has finished. */
   readonly body: RequestBody;
+  /** How long the client says its body is; -1 if it does not. */
+  readonly bodyLength: number;
   /** True once the answer's head has been handed over. */
   readonly started: boolean;
   /** The client still waits for its answer. */

@@ -56,6 +56,7 @@ export class NodeDownstream implements Downstream {
   started = false;
   open = true;
   body: RequestBody;
+  readonly bodyLength: number;
   protected handler: DownstreamHandler | undefined;
   readonly #listeners: NodeListeners;
   readonly #limits: Limits;
@@ -80,6 +81,7 @@ export class NodeDownstream implements Downstream {
     const length = this.head.get("content-length");
     const hasBody = this.head.get("transfer-encoding") !== undefined || (length !== undefined && Number(length) > 0);
     this.body = hasBody ? { kind: "stream" } : NO_BODY;
+    this.bodyLength = length === undefined ? -1 : Number(length);
     if (hasBody) {
       if (limits.bodyBytes > 0 && Number(length ?? 0) > limits.bodyBytes && this.refusal === undefined) {
         this.refusal = { failure: "body-too-large", detail: `Content-Length ${length} is over the limit of ${limits.bodyBytes}` };

@@ -1,5 +1,5 @@
 import { performance } from "node:perf_hooks";
-import { STATUS_CODES } from "node:http";
+import { usualReason } from "../../http/status.ts";
 import { headRoom, writeResponseHead } from "../../http/write-head.ts";
 import type { AnswerHead } from "../transport.ts";
 import type { Sockets, WireSocket } from "./sockets.ts";
@@ -67,7 +67,7 @@ export class AnswerWriter {
 
   #writeHead(out: Buffer, head: AnswerHead, framing: Framing, persistence: Persistence): number {
     const { status, from, edits } = head;
-    const reason = head.reason || (STATUS_CODES[status] ?? "");
+    const reason = head.reason || usualReason(status);
     let end = writeResponseHead(out, 0, true, status, reason, from, edits, framing, persistence);
     // An answer without a date gets the time at which it passed (RFC 9110, 6.6.1): in front of the empty line.
     if (status >= 200 && from?.get("date") === undefined) {

@@ -66,6 +66,10 @@ export class WireDownstream implements Downstream {
     this.refusal = refusal;
   }
 
+  get bodyLength(): number {
+    return this.head.contentLength;
+  }
+
   get peer(): string {
     return this.#socket.peer;
   }
