@@ -7,6 +7,8 @@ import type { FakePeer } from "./support/fake-sockets.ts";
 import { memoryInUse } from "./support/memory.ts";
 import { splitYaml, startProxy } from "./support/proxy.ts";
 import { startBackend } from "./support/upstreams.ts";
+import { DONE } from "../src/http/raw-head.ts";
+import { RawRequest } from "../src/http/raw-request.ts";
 import { createWireTransport } from "../src/transport/wire/engine.ts";
 
 t.test("what was not sent before its client was answered is never sent: its memory is another's by then", async (t) => {
@@ -68,6 +70,20 @@ t.test("an idle connection has no memory for a request; what was taken is used a
   const begun = (memoryInUse().buffers - before) / clients.length;
   t.ok(begun > 4_000, `${begun} bytes each when a request has begun, so that the figure above means something`);
   t.equal(proxy.upstreams.length, 1);
+});
+
+t.test("a head that waits for its next request does not hold what a large one lay in", async (t) => {
+  const heads = Array.from({ length: 200 }, () => new RawRequest());
+  const request = Buffer.from(post("/v1/x", "b".repeat(60_000)));
+  const before = memoryInUse().buffers;
+  for (const head of heads) {
+    const bytes = Buffer.allocUnsafeSlow(request.length);
+    request.copy(bytes);
+    t.equal(head.read(bytes, 0, bytes.length, 16_384), DONE);
+    head.reset();
+  }
+  const held = (memoryInUse().buffers - before) / heads.length;
+  t.ok(held < 6_000, `${held} bytes each`);
 });
 
 t.test("slow readers of different answers get their own bytes, all of them, whatever else is sent meanwhile", async (t) => {

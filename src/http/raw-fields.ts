@@ -226,6 +226,13 @@ export abstract class RawFields implements Head {
     return this.#view;
   }
 
+  /** Before a long rest: memory of more than `longest` bytes is not held for the sake of the next head. */
+  protected letGoOfLarger(longest: number): void {
+    if (this.#viewed.length <= longest) return;
+    this.#viewed = NO_BYTES;
+    this.#view = NO_VIEW;
+  }
+
   protected namesMember(name: Name, member: Uint8Array): boolean {
     for (let field = this.find(name.key, name.octets, 0); field >= 0; field = this.find(name.key, name.octets, field + 1)) {
       if (this.hasMember(field, member)) return true;

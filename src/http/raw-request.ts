@@ -25,6 +25,8 @@ const LONGEST_METHOD = 24;
 const EMPTY_LINES = 2;
 /** So that a connection at rest does not hold what some client made up. */
 const LONGEST_KEPT = 255;
+/** What a request usually lies in; what had to be larger is not held by a head that waits for its next request. */
+const LONGEST_MEMORY_KEPT = 8_192;
 
 /**
  * A request head. `read` returns REFUSED for bytes that are no request; nothing but `refusal` can be relied on then. It returns DONE with
@@ -58,6 +60,7 @@ export class RawRequest extends RawHead implements RequestHead {
 
   override reset(): void {
     super.reset();
+    this.letGoOfLarger(LONGEST_MEMORY_KEPT);
     this.targetStart = 0;
     this.targetEnd = 0;
     this.methodIsHead = false;

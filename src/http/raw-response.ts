@@ -54,7 +54,7 @@ export class RawResponse extends RawHead implements ResponseHead {
     const kept = new RawResponse(slots);
     kept.copyMeaning(this, bytes);
     kept.status = this.status;
-    kept.#reasonStart = this.#reasonStart - start;
+    kept.#reasonStart = this.#reasonStart === 0 ? 0 : this.#reasonStart - start;
     kept.#reasonGood = this.#reasonGood;
     return kept;
   }

@@ -160,7 +160,10 @@ export class Attempts implements AttemptOwner {
       const first = this.all[0] ?? attempt;
       this.context.deadlines.set(attempt.deadline, Math.max(0, this.#plan.responseTimeMs - (now - first.startedAt)), now);
     }
-    attempt.call = to.backend.upstream.send(this.#exchange.requestFor(to, this.armed, fresh), attempt);
+    const call = to.backend.upstream.send(this.#exchange.requestFor(to, this.armed, fresh), attempt);
+    attempt.call = call;
+    // A body that turned out to be malformed as it was sent has ended the attempt before there was a call to cancel.
+    if (attempt.state === "failed") call.cancel();
   }
 
   #serve(attempt: Attempt, now: number): void {

@@ -60,6 +60,8 @@ export class Context {
   readonly accessLog: AccessLog;
   /** Under the sticky secret: signs cookies, and stands for users in logs. */
   readonly keyedHash: KeyedHash;
+  /** Keyed digests of users, for the log. */
+  readonly digests = new Map<string, string>();
   readonly kills: Int32Array;
   readonly onProgress: () => void;
   readonly deadlines = new Deadlines();

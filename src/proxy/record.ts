@@ -1,5 +1,6 @@
 import { performance } from "node:perf_hooks";
 import { pathOf } from "../http/target.ts";
+import type { Context } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
 
 /** Files a finished exchange: figures always, a line in the access log when it is sampled or worth one. */
@@ -43,5 +44,21 @@ function userInLog(exchange: Exchange): string | undefined {
   const { user } = exchange.context.config.accessLog;
   if (key === undefined || user === "none") return undefined;
   if (user === "plain") return key;
-  return exchange.context.keyedHash.digest(key, "hex").slice(0, 16);
+  return digestOf(exchange.context, key);
+}
+
+/** Those who come once come again: the digest of a key is made once as long as it is remembered. */
+const REMEMBERED = 4_096;
+/** Longer keys are not remembered, for clients choose them. */
+const LONGEST_REMEMBERED = 128;
+
+function digestOf({ keyedHash, digests }: Context, key: string): string {
+  let digest = digests.get(key);
+  if (digest !== undefined) return digest;
+  digest = keyedHash.digest(key, "hex").slice(0, 16);
+  if (key.length > LONGEST_REMEMBERED) return digest;
+  if (digests.size >= REMEMBERED) digests.clear();
+  // A copy: what was cut out of a longer text would keep all of it.
+  digests.set(Buffer.from(key).toString(), digest);
+  return digest;
 }

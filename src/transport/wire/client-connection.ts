@@ -80,6 +80,7 @@ export class ClientConnection implements Expiring, SocketHandler {
 
   onDrained(): void {
     if (this.#tunnel !== undefined) this.#tunnel.onDrained();
+    else if (this.#state === "lingering") this.watch(LINGER_MS);
     else this.#current?.drained();
   }
 
@@ -147,8 +148,9 @@ export class ClientConnection implements Expiring, SocketHandler {
       this.#start = current.feed(this.#bytes, start, this.#end);
       this.#advancing = advancing;
     }
-    if (current === this.#current) this.socket.wantRead(true);
-    else if (!this.#advancing) this.#advance();
+    if (current !== this.#current) {
+      if (!this.#advancing) this.#advance();
+    } else if (current.takesBody) this.socket.wantRead(true);
   }
 
   /** Whether the client has sent more than what it is being answered. */
@@ -298,7 +300,8 @@ export class ClientConnection implements Expiring, SocketHandler {
     this.#state = "lingering";
     this.socket.finish();
     this.socket.wantRead(true);
-    this.watch(LINGER_MS);
+    // First the client must take what it has not taken yet.
+    this.watch(this.socket.pending ? this.home.limits.bodyTimeoutMs : LINGER_MS);
   }
 
   #leave(): void {

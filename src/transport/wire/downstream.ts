@@ -34,6 +34,8 @@ export class WireDownstream implements Downstream {
   #parts: BodyParts | undefined;
   #keepLimit = 0;
   #sink: BodySink | undefined;
+  /** The sink takes no more for now. */
+  #sinkFull = false;
   #waitingSince = 0;
   #pendingHead: AnswerHead | undefined;
   #framing: Framing = "none";
@@ -82,6 +84,11 @@ export class WireDownstream implements Downstream {
     return this.connection.home.port;
   }
 
+  /** More of the body can be taken now. */
+  get takesBody(): boolean {
+    return !this.#sinkFull;
+  }
+
   /** Part of the body has not been read: what follows on the connection cannot be told from it. */
   get unread(): boolean {
     return this.#reading !== undefined;
@@ -115,7 +122,8 @@ export class WireDownstream implements Downstream {
     this.#sink = sink;
     const held = this.#parts?.whole;
     this.#parts = undefined;
-    if (held !== undefined && held.length > 0) sink.onBodyData(held, 0, held.length);
+    this.#sinkFull = false;
+    if (held !== undefined && held.length > 0) this.#sinkFull = !sink.onBodyData(held, 0, held.length);
     else if (this.#wholeEnd > this.#wholeStart) sink.onBodyData(this.head.bytes, this.#wholeStart, this.#wholeEnd);
     if (this.#sink !== sink) return;
     if (this.#reading === undefined) {
@@ -127,6 +135,7 @@ export class WireDownstream implements Downstream {
   /** The sink takes more again. */
   resumeBody(): void {
     this.#waitingSince = performance.now();
+    this.#sinkFull = false;
     if (this.#sink !== undefined) this.#socket.wantRead(true);
   }
 
@@ -160,7 +169,7 @@ export class WireDownstream implements Downstream {
     if (this.#ended) this.connection.socket.close();
     else if (this.#reading !== undefined && this.wantsBody) {
       // While it is the upstream that does not take the body, the client is not to blame.
-      const silent = now - this.#waitingSince;
+      const silent = this.#sinkFull ? 0 : now - this.#waitingSince;
       if (silent >= limit) this.#fail("request-timeout");
       else this.connection.watch(limit - silent, now);
     }
@@ -224,7 +233,8 @@ export class WireDownstream implements Downstream {
   }
 
   write(chunk: Uint8Array): boolean {
-    if (!this.open) return true;
+    // A chunk without data would be the last.
+    if (!this.open || chunk.length === 0) return true;
     this.#sentBytes += chunk.length;
     const { answers } = this.connection.home;
     const head = this.#pendingHead;
@@ -244,7 +254,8 @@ export class WireDownstream implements Downstream {
   }
 
   abort(): void {
-    this.#socket.close();
+    // Where nothing else tells the end of the answer, that of the connection would.
+    this.#socket.close(this.started && this.#framing === "none");
   }
 
   /** The system has taken all there was to send. */
@@ -334,8 +345,14 @@ export class WireDownstream implements Downstream {
     const sink = this.#sink;
     if (sink === undefined) return;
     const { dataStart, dataEnd } = reading;
-    if (dataEnd > dataStart && !sink.onBodyData(bytes, dataStart, dataEnd)) this.#socket.wantRead(false);
+    if (dataEnd > dataStart && !sink.onBodyData(bytes, dataStart, dataEnd)) {
+      this.#sinkFull = true;
+      this.#socket.wantRead(false);
+    }
     if (!reading.complete) return;
+    // Whatever the sink has still to take: the client is listened to, for it may leave.
+    this.#sinkFull = false;
+    this.#socket.wantRead(true);
     this.wantsBody = false;
     this.#unwatch();
     if (this.#sink !== sink) return;

@@ -44,6 +44,8 @@ export class EndpointPool implements EndpointState {
   /** Gives the call a connection: an idle one unless `fresh`, a new one, or the next that falls free. */
   acquire(call: WireCall, fresh: boolean): void {
     const idle = fresh ? undefined : this.#idle.pop();
+    // Nobody would ever give back a connection that rests: it makes room for the one that is wanted instead.
+    if (fresh && this.#all.size >= this.#most) this.#idle[0]?.close();
     if (idle !== undefined) idle.take(call);
     else if (this.#all.size < this.#most) this.#open(call);
     else this.#waiting.add(call);

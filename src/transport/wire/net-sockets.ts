@@ -14,6 +14,8 @@ const SCRATCH_BYTES = 81_920;
 /** Views of longer messages are not kept. */
 const VIEWED_BYTES = 4_096;
 const BACKLOG = 4_096;
+/** A peer that vanished without a word is found out by the system, also where no deadline of ours runs, as in a tunnel. */
+const PROBED = { keepAlive: true, keepAliveInitialDelay: 60_000 } as const;
 const NOTHING = Buffer.alloc(0);
 
 /** Sockets of node:net and node:tls. */
@@ -26,7 +28,7 @@ class NetSockets implements Sockets {
   readonly readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
   #scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
   /** Views of it from its beginning, by length: most messages are as long as one before. */
-  #views: (Uint8Array | undefined)[] = [];
+  readonly #views: (Uint8Array | undefined)[] = Array.from({ length: VIEWED_BYTES + 1 }, () => undefined);
   /** Handed out for a message that is too long for the usual memory. */
   #large: Buffer | undefined;
 
@@ -46,7 +48,7 @@ class NetSockets implements Sockets {
     this.#large = undefined;
     if (bytes !== this.#scratch) return;
     this.#scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
-    this.#views = [];
+    this.#views.fill(undefined);
   }
 
   /** What was put here has been sent. */
@@ -87,6 +89,7 @@ class NetSockets implements Sockets {
         host,
         port,
         noDelay: true,
+        ...PROBED,
         allowHalfOpen: true,
         onread: { buffer: this.readBuffer, callback: (length) => socket.onRead(length) },
       }),
@@ -96,7 +99,7 @@ class NetSockets implements Sockets {
   readonly tick = loopTicker.tick;
 
   #plainServer(accepted: (socket: WireSocket) => SocketHandler | undefined): Server {
-    return createServer({ noDelay: true, allowHalfOpen: true, pauseOnConnect: true }, (raw) => {
+    return createServer({ noDelay: true, ...PROBED, allowHalfOpen: true, pauseOnConnect: true }, (raw) => {
       const socket: NetSocket = new NetSocket(this, undefined);
       const lent = lendBuffer(raw, this.readBuffer, (length) => socket.onRead(length));
       socket.attach(lent ?? raw);
@@ -106,7 +109,7 @@ class NetSockets implements Sockets {
   }
 
   #tlsServer(tls: ListenTls, limits: Limits, encrypted: Set<Socket>, accepted: (socket: WireSocket) => SocketHandler | undefined): Server {
-    const server = createTlsServer({ ...serverTls(tls, limits.headerTimeoutMs), noDelay: true, allowHalfOpen: true }, (raw) => {
+    const server = createTlsServer({ ...serverTls(tls, limits.headerTimeoutMs), noDelay: true, ...PROBED, allowHalfOpen: true }, (raw) => {
       const socket = new SecureSocket(this, raw, undefined);
       socket.accept(accepted(socket));
     });
@@ -223,12 +226,19 @@ class NetSocket implements WireSocket {
 
   /** A callback with every write would cost each of them a turn of the loop; this one goes behind those that wait. */
   #notifyDrained(socket: Socket): void {
-    socket.write(NOTHING, this.drained);
+    if (socket.writableEnded) socket.once("finish", this.drained);
+    else socket.write(NOTHING, this.drained);
   }
 
   /** Called back with an error too: what waited is then lost, and `onClosed` says so. */
   protected readonly drained = (error?: Error | null): void => {
-    if (error || this.#closed) return;
+    const socket = this.#socket;
+    if (error || this.#closed || socket === undefined) return;
+    // More has been given to it since: that waits too.
+    if (socket.writableLength > 0) {
+      this.#notifyDrained(socket);
+      return;
+    }
     this.pending = false;
     this.#handler?.onDrained();
   };
@@ -244,8 +254,9 @@ class NetSocket implements WireSocket {
     this.#socket?.end();
   }
 
-  close(): void {
-    this.#socket?.destroy();
+  close(broken = false): void {
+    if (broken) this.#socket?.resetAndDestroy();
+    else this.#socket?.destroy();
   }
 }
 
@@ -269,5 +280,16 @@ class SecureSocket extends NetSocket {
     if (!this.pending) this.#raw.once("drain", this.drained);
     this.pending = true;
     return false;
+  }
+
+  /** An end that TLS did not announce is known for what it is. */
+  override close(): void {
+    this.#raw.destroy();
+  }
+
+  /** What is below the mark from which `send` says so may wait as well: before the connection is closed it must have gone. */
+  override finish(): void {
+    if (this.#raw.writableLength > 0) this.pending = true;
+    this.#raw.end(this.drained);
   }
 }

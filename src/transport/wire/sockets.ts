@@ -39,8 +39,8 @@ export interface WireSocket {
   wantRead(wanted: boolean): void;
   /** Says that no more will be sent, once what waits has gone. */
   finish(): void;
-  /** Ends both ways at once. `onClosed` follows, later. */
-  close(): void;
+  /** Ends both ways at once. `onClosed` follows, later. `broken`: the other end must not take it for an orderly end. */
+  close(broken?: boolean): void;
 }
 
 export interface SocketHandler {

@@ -226,25 +226,26 @@ export class WireTunnel implements Expiring, Call, SocketHandler {
   /** The client has closed. What it said last is still delivered. */
   clientEnded(): void {
     if (this.#state === "leaving") return;
+    // Before it is asked what waits: only now may it be known.
+    if (this.#state === "open") this.#remote?.finish();
     if (this.#state !== "open" || this.#remote?.pending !== true) {
       this.#end();
       return;
     }
     this.#state = "leaving";
     this.#client.close();
-    this.#remote.finish();
     this.#pool.deadlines.set(this.#deadline, LINGER_MS);
   }
 
   /** The endpoint has closed. What it said last is still delivered. */
   #hangUp(): void {
     this.#remote?.close();
+    this.#client.finish();
     if (!this.#client.pending) {
       this.#end();
       return;
     }
     this.#state = "closing";
-    this.#client.finish();
     this.#pool.deadlines.set(this.#deadline, LINGER_MS);
   }
 

@@ -98,8 +98,10 @@ export class UpstreamConnection implements Expiring, SocketHandler, BodySink {
   #idled(now: number): void {
     if (this.#state !== "idle") return;
     const left = this.#idleMs - (now - this.#idleSince);
+    // Less than the margin that a hint leaves, or there would be none.
+    const step = Math.min(IDLE_STEP_MS, this.#idleMs / 8);
     if (left <= 0) this.close();
-    else this.#pool.deadlines.set(this.#deadline, Math.ceil(left / IDLE_STEP_MS) * IDLE_STEP_MS, now);
+    else this.#pool.deadlines.set(this.#deadline, Math.ceil(left / step) * step, now);
   }
 
   onConnected(): void {
@@ -278,12 +280,12 @@ export class UpstreamConnection implements Expiring, SocketHandler, BodySink {
     call.handler.onEnd(trailers);
   }
 
-  /** The answer has ended. The connection serves others if nothing about it is in doubt. */
+  /** The answer has ended. The connection serves others if nothing about it is in doubt, and nothing of the request still on its way. */
   #finish(call: WireCall, clean: boolean): void {
     call.finish();
     this.#call = undefined;
     const head = this.#head;
-    if (!clean || !head.keepAlive || this.#body.untilClose || this.#source !== undefined) {
+    if (!clean || !head.keepAlive || this.#body.untilClose || this.#source !== undefined || this.socket.pending) {
       this.close();
       return;
     }
