@@ -132,7 +132,8 @@ for (const [engine, create] of ENGINES) {
       for (const { socket } of peers) socket.write("GET /v1/x HTTP/1.1\r\nHost: a\r\n\r\n");
       await p.recorder.until(() => p.recorder.requests.length === peers.length);
       t.ok(p.recorder.requests.every(({ outcome, status }) => outcome === "cancelled" && status === 499));
-      t.ok(most < 40 * MIB, `${Math.round(most / MIB)} MiB more at most`);
+      // Garbage of streams that has not been collected yet counts too; held without bound it would be all that was sent.
+      t.ok(most < 100 * MIB, `${Math.round(most / MIB)} MiB more at most`);
       t.ok(sent < peers.length * 20 * MIB, `the backend was held back at ${Math.round(sent / MIB)} MiB`);
       for (const { socket } of peers) socket.destroy();
     });
