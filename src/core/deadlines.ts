@@ -38,6 +38,10 @@ export interface Ticker {
 export const loopTicker: Ticker = {
   tick(callback, ms) {
     let turn: NodeJS.Immediate | undefined;
+    if (ms === 0) {
+      turn = setImmediate(callback);
+      return () => clearImmediate(turn);
+    }
     const timer = setTimeout(() => {
       turn = setImmediate(callback);
     }, ms);
