@@ -52,7 +52,7 @@ export function encodeLines(lines: string): Uint8Array {
 }
 
 /** Fields that speak of one connection only (RFC 9110, 7.6.1), and the framing, which is written anew. */
-const HOP_BY_HOP: ReadonlySet<string> = new Set([
+export const HOP_BY_HOP: ReadonlySet<string> = new Set([
   "connection",
   "keep-alive",
   "proxy-connection",

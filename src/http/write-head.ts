@@ -1,23 +1,12 @@
 import { NameSet, isName, nameOf, plainStartsWith } from "./field-names.ts";
-import { forwardedFields, type Head, type HeadEdits, type RequestHead } from "./head.ts";
+import { forwardedFields, HOP_BY_HOP, type Head, type HeadEdits, type RequestHead } from "./head.ts";
 import { CR, LF, SP, STRIDE } from "./raw-fields.ts";
 import { RawHead } from "./raw-head.ts";
 import { RawRequest } from "./raw-request.ts";
 import { usualReason } from "./status.ts";
 
-/** Fields that speak of one connection only (RFC 9110, 7.6.1), and the framing, which is written anew. */
-const NEVER_COPIED: readonly string[] = [
-  "connection",
-  "keep-alive",
-  "proxy-connection",
-  "transfer-encoding",
-  "upgrade",
-  "te",
-  "trailer",
-  "expect",
-  "http2-settings",
-  "content-length",
-];
+/** Besides what speaks of one connection only: the length is written anew. */
+const NEVER_COPIED: readonly string[] = [...HOP_BY_HOP, "content-length"];
 
 /** Below this a loop is quicker than a call. */
 const SHORT = 32;
