@@ -6,12 +6,14 @@ import { MeterPool } from "../src/app/meter-pool.ts";
 import { isHung, TICK_MS, UNWATCHED, watchPulse } from "../src/app/pulse.ts";
 import { countFailures, restartDelay } from "../src/app/restart-delay.ts";
 import { ownThreadNumber, readThreadTime } from "../src/app/thread-time.ts";
+import { WorkerThread } from "../src/app/worker-thread.ts";
 import { type App, configOf, configText, type LogLine, startApp } from "./support/app.ts";
 import { ask, startBackend, until } from "./support/backend.ts";
 import { Load } from "./support/load.ts";
 import { serveProgram } from "./support/program.ts";
 
 const FAULTY = new URL("./support/faulty-worker.ts", import.meta.url);
+const HOARDING = new URL("./support/hoarding-worker.mjs", import.meta.url);
 const DYING = new URL("./support/dying-worker.ts", import.meta.url);
 
 t.test("a silent worker is hung after half a second of watching", async (t) => {
@@ -140,6 +142,23 @@ for (const [fault, told] of [
     t.equal(failuresOf(app).length, 1, "no other worker was blamed");
   });
 }
+
+t.test("a heap that is full, however fast it fills and whatever others do, never takes the process with it", async (t) => {
+  const reasons: string[] = [];
+  const ends: Promise<void>[] = [];
+  for (let i = 0; i < 10; i++) {
+    const failed = Promise.withResolvers<string>();
+    const thread = new WorkerThread(HOARDING, 64, { onMessage() {}, onFailure: failed.resolve });
+    ends.push(thread.exited);
+    // The next begins while this one still ends, as a replacement does.
+    reasons.push(await failed.promise);
+  }
+  await Promise.all(ends);
+  t.same(
+    reasons,
+    Array.from({ length: 10 }, () => "used up its heap of 64 MiB"),
+  );
+});
 
 t.test("a worker that throws still writes what its access log holds", async (t) => {
   const old = await startBackend(t, "old");

@@ -1,6 +1,12 @@
 import { Worker } from "node:worker_threads";
 import type { FromWorker, ToWorker } from "./protocol.ts";
 
+/**
+ * Of objects that have just been made. Node ends a thread that has reached its limit with 16 MiB to spare for the objects that then move into the
+ * old generation; left to itself V8 makes room for three times as many new ones as that, and one full heap then aborts the whole process.
+ */
+const YOUNG_MB = 24;
+
 export interface ThreadListener {
   onMessage(message: FromWorker): void;
   /** The thread ended, or is about to, without having been asked. Called once at most, never after `terminate`. */
@@ -18,7 +24,8 @@ export class WorkerThread {
   constructor(module: URL, heapMb: number, listener: ThreadListener) {
     this.#listener = listener;
     // Without the control thread's own --import and the like: a replacement must start quickly.
-    this.#worker = new Worker(module, { name: "crossfade", execArgv: [], resourceLimits: { maxOldGenerationSizeMb: heapMb } });
+    const resourceLimits = { maxOldGenerationSizeMb: heapMb, maxYoungGenerationSizeMb: YOUNG_MB };
+    this.#worker = new Worker(module, { name: "crossfade", execArgv: [], resourceLimits });
     this.#worker.on("message", (message: FromWorker) => {
       if (!this.#over) this.#listener.onMessage(message);
     });

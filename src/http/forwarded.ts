@@ -103,7 +103,7 @@ function forwardingLines({ head, peer, secure }: Forwarded, trusted: boolean, vi
 
 /** The proxies that a message has passed, as one Via field; empty for none. */
 export function viaOf(head: Head): string {
-  return head.get("via") === undefined ? "" : head.all("via").join(", ");
+  return head.has("via") ? head.all("via").join(", ") : "";
 }
 
 /** Whether a message has passed a proxy of this name. */

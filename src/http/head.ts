@@ -4,6 +4,8 @@ import { isUtf8 } from "node:buffer";
 export interface Head {
   /** First value of a field, or undefined. `name` is in lower case. */
   get(name: string): string | undefined;
+  /** Whether a field is there. `name` is in lower case. */
+  has(name: string): boolean;
   /** Every value of a field, in order. */
   all(name: string): readonly string[];
   /** All fields as received: name, value, name, value ... */
@@ -136,6 +138,10 @@ export class FieldList implements Head {
     const fields = this.fields;
     for (let i = 0; i + 1 < fields.length; i += 2) if (sameName(fields[i] ?? "", name)) return fields[i + 1];
     return undefined;
+  }
+
+  has(name: string): boolean {
+    return this.get(name) !== undefined;
   }
 
   all(name: string): readonly string[] {

@@ -90,6 +90,11 @@ export abstract class RawFields implements Head {
     return field < 0 ? undefined : this.valueAt(field);
   }
 
+  has(name: string): boolean {
+    const { key, octets } = askedName(name);
+    return this.find(key, octets, 0) >= 0;
+  }
+
   all(name: string): readonly string[] {
     const { key, octets } = askedName(name);
     let field = this.find(key, octets, 0);

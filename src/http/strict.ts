@@ -21,7 +21,7 @@ export function refuseHead(method: string, target: string, version: string, head
   const codings = head.all("transfer-encoding");
   if (codings.length > 0) {
     if (version === "1.0") return { failure: "ambiguous-request", detail: "HTTP/1.0 has no Transfer-Encoding" };
-    if (head.get("content-length") !== undefined) {
+    if (head.has("content-length")) {
       return { failure: "ambiguous-request", detail: "both Content-Length and Transfer-Encoding" };
     }
     if (codings.length > 1 || codings[0]?.trim().toLowerCase() !== "chunked") {

@@ -7,6 +7,7 @@ import { assess, type Verdict } from "../resilience/assess.ts";
 import { readQuality, type QualityReading } from "../resilience/quality.ts";
 import type { Call, CallFailure, CallHandler } from "../transport/transport.ts";
 import type { Context } from "./context.ts";
+import { HeldBody } from "./held-body.ts";
 import type { Destination } from "./routes.ts";
 
 /** An attempt that nobody waits for keeps no more of its answer than this, enough to read its quality. */
@@ -58,9 +59,10 @@ export class Attempt implements Expiring, CallHandler {
   verdict: Verdict | undefined;
   failure: CallFailure | undefined;
   readonly #wantsQuality: boolean;
-  #body: Uint8Array = NO_BYTES;
-  /** Of a body that is not together yet. */
-  #pieces: Uint8Array[] | undefined;
+  /** A body that came in one piece, lent or copied. */
+  #lent: Uint8Array = NO_BYTES;
+  /** One that came in several. */
+  #held: HeldBody | undefined;
   #keeping = true;
 
   constructor(owner: AttemptOwner, to: Destination, kind: AttemptKind, mode: "held" | "streaming", now: number) {
@@ -74,11 +76,12 @@ export class Attempt implements Expiring, CallHandler {
 
   /** The whole body of a held answer. */
   get body(): Uint8Array {
-    if (this.#pieces !== undefined) {
-      this.#body = Buffer.concat(this.#pieces);
-      this.#pieces = undefined;
-    }
-    return this.#body;
+    return this.#held?.whole ?? this.#lent;
+  }
+
+  /** Nobody will change what {@link body} is, so that it can be sent from where it lies. */
+  get bodyLasts(): boolean {
+    return this.#held !== undefined;
   }
 
   /** Its whole answer is at hand. */
@@ -139,7 +142,7 @@ export class Attempt implements Expiring, CallHandler {
     if (this.mode === "streaming") {
       this.#keeping = this.#wantsQuality;
       this.owner.attemptStarted(this);
-    } else if (Number(head.get("content-length") ?? 0) > this.owner.context.config.limits.answerBytes) this.#overflow();
+    } else if (announcedBy(head) > this.owner.context.config.limits.answerBytes) this.#overflow();
   }
 
   /** Served before this returns, as it is nearly always, the answer is never copied. */
@@ -150,12 +153,12 @@ export class Attempt implements Expiring, CallHandler {
     }
     this.head = head;
     this.bytes = body.length;
-    this.#body = body;
+    this.#lent = body;
     this.onEnd(trailers);
-    if (this.owner.answered) this.#body = NO_BYTES;
+    if (this.owner.answered) this.#lent = NO_BYTES;
     else {
       this.head = head.keep();
-      this.#body = Buffer.from(body);
+      this.#lent = Buffer.from(body);
     }
   }
 
@@ -178,8 +181,9 @@ export class Attempt implements Expiring, CallHandler {
       this.#keep(chunk, OBSERVED_BYTES);
       return;
     }
-    this.#add(chunk);
-    if (this.bytes > this.owner.context.config.limits.answerBytes) this.#overflow();
+    const { answerBytes } = this.owner.context.config.limits;
+    this.#add(chunk, answerBytes);
+    if (this.bytes > answerBytes) this.#overflow();
   }
 
   onEnd(trailers: readonly string[]): void {
@@ -204,19 +208,23 @@ export class Attempt implements Expiring, CallHandler {
   #keep(chunk: Uint8Array, limit: number): void {
     if (this.bytes > limit) {
       this.#keeping = false;
-      this.#pieces = undefined;
-    } else this.#add(chunk);
+      this.#held = undefined;
+    } else this.#add(chunk, limit);
   }
 
-  #add(chunk: Uint8Array): void {
-    (this.#pieces ??= []).push(Buffer.from(chunk));
+  #add(chunk: Uint8Array, limit: number): void {
+    if (this.#held === undefined) {
+      const announced = this.head === undefined ? 0 : announcedBy(this.head);
+      this.#held = new HeldBody(announced <= limit ? announced : 0);
+    }
+    this.#held.add(chunk);
   }
 
   /** Too long to judge: it goes to the client as it is, if the client still waits for it. */
   #overflow(): void {
     this.#keeping = false;
-    const held = this.#pieces ?? [];
-    this.#pieces = undefined;
+    const held = this.#held?.pieces ?? [];
+    this.#held = undefined;
     if (this.mode === "observed" || !this.owner.attemptOverflowed(this)) return;
     this.mode = "streaming";
     for (const chunk of held) this.owner.attemptData(this, chunk);
@@ -244,4 +252,9 @@ export class Attempt implements Expiring, CallHandler {
     if (outcome === "cancelled") return;
     context.meters.attempt(routeIndex, this.to.backend.index, this.kind, outcome, tookMs);
   }
+}
+
+/** The length that an answer is said to have; 0 if it is not. */
+function announcedBy(head: ResponseHead): number {
+  return Number(head.get("content-length") ?? 0);
 }

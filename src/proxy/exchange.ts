@@ -149,7 +149,7 @@ export class Exchange implements Expiring, DownstreamHandler {
     this.#serve(attempt, head.status);
     this.context.deadlines.clear(this.#deadline);
     const bodyless = head.status === 304 || this.downstream.head.method === "HEAD";
-    this.downstream.respond(answerOf(this, head, now), bodyless ? undefined : attempt.body, attempt.trailers);
+    this.downstream.respond(answerOf(this, head, now), bodyless ? undefined : attempt.body, attempt.trailers, attempt.bodyLasts);
   }
 
   /** Begins an answer that is passed on as it comes. */

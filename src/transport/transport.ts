@@ -81,8 +81,8 @@ export interface Downstream {
    * held. With `none` it calls at once.
    */
   keepBody(limit: number): void;
-  /** Sends a whole answer; `body` may be used again when this returns. A client that stops taking it, or the rest of one that has ended, is given up after `limits.body_timeout`. */
-  respond(head: AnswerHead, body: Uint8Array | undefined, trailers: readonly string[]): void;
+  /** Sends a whole answer; unless it is `lasting`, `body` may be used again when this returns. A client that stops taking it, or the rest of one that has ended, is given up after `limits.body_timeout`. */
+  respond(head: AnswerHead, body: Uint8Array | undefined, trailers: readonly string[], lasting?: boolean): void;
   /** Sends an interim answer (1xx other than 100 and 101), if the client can take it at once: it may always be left out. */
   inform(status: number, fields: readonly string[]): void;
   /** The three parts of an answer that is too long to hold. The chunk may be used again when `write` returns, which it does with false when the client is slow: wait for `onDrain`. */

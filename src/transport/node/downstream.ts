@@ -79,7 +79,7 @@ export class NodeDownstream implements Downstream {
     this.peer = bareAddress(req.socket.remoteAddress ?? "");
     this.refusal = parts.refusal ?? refuseHead(this.head.method, this.head.target, req.httpVersion, this.head);
     const length = this.head.get("content-length");
-    const hasBody = this.head.get("transfer-encoding") !== undefined || (length !== undefined && Number(length) > 0);
+    const hasBody = this.head.has("transfer-encoding") || (length !== undefined && Number(length) > 0);
     this.body = hasBody ? { kind: "stream" } : NO_BODY;
     this.bodyLength = length === undefined ? -1 : Number(length);
     if (hasBody) {
@@ -210,7 +210,7 @@ export class NodeDownstream implements Downstream {
     // A body that will not be read to its end cannot be followed by another request.
     const unread = this.#broken || (this.#reader !== undefined && !this.req.complete);
     // Node's parser does not go on behind an offer to change protocols that was not taken.
-    const offered = this.head.get("upgrade") !== undefined;
+    const offered = this.head.has("upgrade");
     if (unread || offered || this.#listeners.isLast(this.#socket)) fields.push("Connection", "close");
     if (head.status === 204 || head.status < 200) return withoutLength(fields);
     return fields;

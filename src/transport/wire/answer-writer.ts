@@ -24,8 +24,15 @@ export class AnswerWriter {
     this.#sockets = sockets;
   }
 
-  /** Sends a head and, if there is one, the whole body behind it. False if the client did not take all of it at once. */
-  send(socket: WireSocket, head: AnswerHead, framing: Framing, persistence: Persistence, body: Uint8Array | undefined): boolean {
+  /** Sends a head and, if there is one, the whole body behind it. `lasting`: it will never change. False if the client did not take all of it at once. */
+  send(
+    socket: WireSocket,
+    head: AnswerHead,
+    framing: Framing,
+    persistence: Persistence,
+    body: Uint8Array | undefined,
+    lasting = false,
+  ): boolean {
     const length = body === undefined ? 0 : body.length;
     const together = length <= TOGETHER_BYTES;
     const out = this.#sockets.scratch(headRoom(head.from, head.edits, head.reason.length + 128) + (together ? length : 0));
@@ -38,7 +45,7 @@ export class AnswerWriter {
     }
     const taken = socket.send(out, 0, end);
     const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-    return socket.send(bytes, 0, length) && taken;
+    return socket.send(bytes, 0, length, lasting) && taken;
   }
 
   /** Sends one chunk, behind a head if that has not been sent. */
@@ -70,7 +77,7 @@ export class AnswerWriter {
     const reason = head.reason || usualReason(status);
     let end = writeResponseHead(out, 0, true, status, reason, from, edits, framing, persistence);
     // An answer without a date gets the time at which it passed (RFC 9110, 6.6.1): in front of the empty line.
-    if (status >= 200 && from?.get("date") === undefined) {
+    if (status >= 200 && !from?.has("date")) {
       end -= CRLF.length;
       end += out.write(this.#dateLine(), end, "latin1");
     }

@@ -175,7 +175,7 @@ export class WireDownstream implements Downstream {
     }
   }
 
-  respond(head: AnswerHead, body: Uint8Array | undefined, trailers: readonly string[]): void {
+  respond(head: AnswerHead, body: Uint8Array | undefined, trailers: readonly string[], lasting = false): void {
     if (!this.open || this.started) return;
     this.started = true;
     const { status } = head;
@@ -188,12 +188,12 @@ export class WireDownstream implements Downstream {
       return;
     }
     let framing: Framing = "none";
-    if (body !== undefined && !bodyless)
-      framing = this.head.methodIsHead && head.from?.get("content-length") !== undefined ? "as-received" : body.length;
+    if (body !== undefined && !bodyless) framing = this.head.methodIsHead && head.from?.has("content-length") ? "as-received" : body.length;
     else if (body === undefined && status !== 204) framing = "as-received";
     this.#sentBytes = sends ? body.length : 0;
     this.#ended = true;
-    if (this.connection.home.answers.send(this.#socket, head, framing, this.#persist(), sends ? body : undefined)) this.#finish();
+    const { answers } = this.connection.home;
+    if (answers.send(this.#socket, head, framing, this.#persist(), sends ? body : undefined, lasting)) this.#finish();
     else this.#watchClient();
   }
 
