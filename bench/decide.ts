@@ -24,7 +24,15 @@ const settings: FlagSettings = {
   killSwitch: false,
   weightBp: 3_000,
   segments: [{ name: "beta_users", weightBp: 5_000, override: true }],
-  fallback: { enabled: true, responseTimeMs: 100, errorRateBp: 100, accuracyBp: 8_500 },
+  fallback: {
+    enabled: true,
+    responseTimeMs: 100,
+    errorRateBp: 100,
+    accuracyBp: 8_500,
+    hedge: false,
+    budgetBp: 2_000,
+    breaker: "auto" as const,
+  },
   samplingBp: 100,
 };
 const flag: Flag = { name: "bench", salt: "bench", settings, retentionDays: 90 };

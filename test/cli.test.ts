@@ -146,8 +146,8 @@ t.test("check prints what the file means, and no password", async (t) => {
   ]);
   t.match(named, { code: 0, stdout: `${file} is valid\n` });
   t.match(named.stdout, /public +127\.0\.0\.1:8080/);
-  t.match(named.stdout, /match +POST +\/api\/match +v1 or v2 at \/api\/v2\/match, by v2_migration/);
-  t.match(named.stdout, /rest +any +\/api\/v1\/\*\* +v1/);
+  t.match(named.stdout, /match +POST +\/api\/match +- +v1 or v2 at \/api\/v2\/match, by v2_migration/);
+  t.match(named.stdout, /rest +any +\/api\/v1\/\*\* +- +v1/);
   t.match(named.stdout, /rollout +25 % of the users/);
   t.match(named.stdout, /api_partners +at most 50 %/);
   t.match(named.stdout, "redis://ops:***@127.0.0.1:6379/2");

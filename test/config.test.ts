@@ -89,6 +89,7 @@ t.test("the smallest file gets every default", async (t) => {
     keepAliveMs: 75_000,
     observedAttempts: 256,
     observedForMs: 5_000,
+    idempotencyTtlMs: 86_400_000,
   });
   t.strictSame([config.drainTimeoutMs, config.drainDelayMs], [30_000, 0]);
   t.strictSame(config.accessLog, { enabled: true, samplingBp: 100, user: "hash" });
@@ -101,7 +102,9 @@ t.test("the smallest file gets every default", async (t) => {
     endpoints: [{ secure: false, host: "127.0.0.1", port: 5062, origin: "http://127.0.0.1:5062", ca: undefined }],
     dialect: undefined,
     health: undefined,
+    outliers: { consecutive: 5, ejectedForMs: 10_000, mostEjectedBp: 5_000 },
     quality: undefined,
+    signs: undefined,
     connectTimeoutMs: 1_000,
     keepAliveMs: 30_000,
     maxConnections: 1_024,
@@ -110,7 +113,14 @@ t.test("the smallest file gets every default", async (t) => {
     {
       name: "all",
       match: { methods: [], path: "/", prefix: true },
-      action: { kind: "split", flag: "move", stable: { upstream: "v1", path: undefined }, candidate: { upstream: "v2", path: undefined } },
+      action: {
+        kind: "split",
+        flag: "move",
+        stable: { upstream: "v1", path: undefined },
+        stableFor: [],
+        candidate: { upstream: "v2", path: undefined },
+      },
+      dialect: undefined,
       idempotent: false,
       timeoutMs: 30_000,
     },
@@ -124,7 +134,15 @@ t.test("the smallest file gets every default", async (t) => {
         killSwitch: false,
         weightBp: 1_000,
         segments: [],
-        fallback: { enabled: true, responseTimeMs: 100, errorRateBp: 100, accuracyBp: 8_500 },
+        fallback: {
+          enabled: true,
+          responseTimeMs: 100,
+          errorRateBp: 100,
+          accuracyBp: 8_500,
+          hedge: false,
+          budgetBp: 2_000,
+          breaker: "auto",
+        },
         samplingBp: 10_000,
       },
       retentionDays: 90,
@@ -147,8 +165,10 @@ t.test("supersmartmatch.yaml routes as its clients expect", async (t) => {
       kind: "split",
       flag: "v2_migration",
       stable: { upstream: "v1", path: "/api/match" },
+      stableFor: [],
       candidate: { upstream: "v2", path: "/api/v2/match" },
     },
+    dialect: "v1",
     idempotent: true,
     timeoutMs: 5_000,
   });
@@ -400,15 +420,57 @@ t.test("a route that an earlier one shadows is an error", async (t) => {
   t.match(named, [{ path: "routes[1].name", message: /already the name of routes\[0\]/ }]);
 });
 
-t.test("a dialect is a label: where the answer comes in another one, there is a warning", async (t) => {
-  const spoken = (dialect: string) =>
-    warningsOf(`
-upstreams: { v1: { endpoints: [http://a], dialect: v1 }, v2: { endpoints: [http://b], dialect: v2 } }
-routes: [{ name: match, match: { path: /m }, dialect: ${dialect}, stable: v1, candidate: { upstream: v2 }, flag: move }]
+const spoken = (text: string, more = ""): string => `
+upstreams: { v1: { endpoints: [http://a]${text} }, v2: { endpoints: [http://b], dialect: v2 } }
+routes: [{ name: match, match: { path: /m }, dialect: v1, stable: v1, candidate: { upstream: v2 }, flag: move }]
 flags: { move: {} }
-`);
-  t.match(spoken("v1"), [{ path: "routes[0].dialect", message: /v2 speaks v2: bodies pass untranslated/ }]);
-  t.match(spoken("v3"), [{ message: /v1 speaks v1 and v2 speaks v2/ }]);
+${more}`;
+
+t.test("a dialect must be known, and both sides should say what they speak", async (t) => {
+  t.strictSame(warningsOf(spoken(", dialect: v1")), []);
+  t.match(warningsOf(spoken("")), [{ path: "routes[0].dialect", message: /nothing says what v1 speaks/ }]);
+  t.match(messageAt(problemsOf(spoken(", dialect: v3")), "upstreams.v1.dialect"), /"v3" is not known; known: v1, v1-offers/);
+  t.match(messageAt(problemsOf(spoken(", dialect: ours", "dialects: { ours: no/such.mjs }")), "dialects.ours"), /no\/such\.mjs/);
+  t.match(messageAt(problemsOf(spoken(", dialect: v1", "dialects: { v2: ours.mjs }")), "dialects.v2"), /comes with the program/);
+});
+
+t.test("signs must know where to look", async (t) => {
+  const signs = (text: string): string => spoken(`, signs: { ${text} }`);
+  t.match(messageAt(problemsOf(signs("enabled: [success-false]")), "upstreams.v1.signs.enabled[0]"), /paths: \{ success: \.\.\. \}/);
+  t.match(
+    messageAt(problemsOf(signs("enabled: [foreign-ids]")), "upstreams.v1.signs.enabled[0]"),
+    /answer_ids: \.\.\., request_ids: \.\.\./,
+  );
+  t.match(parse(signs("enabled: [not-json, success-false], paths: { success: /ok }")).upstreams[0]?.signs, {
+    enabled: ["not-json", "success-false"],
+    paths: { success: "/ok" },
+    confidenceAtMost: 0.6,
+  });
+  t.match(messageAt(problemsOf(signs("enabled: [succes-false]")), "upstreams.v1.signs.enabled[0]"), /expected/);
+});
+
+t.test("another stable upstream has one condition and must exist", async (t) => {
+  const routed = (text: string): string => `
+upstreams: { v1: { endpoints: [http://a] }, v2: { endpoints: [http://b] }, nexten: { endpoints: [http://c] } }
+routes: [{ name: match, match: { path: /m }, stable: v1, stable_for: [{ ${text} }], candidate: v2, flag: move }]
+flags: { move: {} }`;
+  t.match(parse(routed("body: /questionnaire, upstream: nexten, path: /match")).routes[0]?.action, {
+    stableFor: [{ when: { kind: "body", pointer: "/questionnaire" }, target: { upstream: "nexten", path: "/match" } }],
+  });
+  t.match(messageAt(problemsOf(routed("upstream: nexten")), "routes[0].stable_for[0]"), /has none of body, header and query/);
+  t.match(messageAt(problemsOf(routed("body: /a, header: x, upstream: nexten")), "routes[0].stable_for[0]"), /has body and header/);
+  t.match(messageAt(problemsOf(routed("query: q, upstream: nextem")), "routes[0].stable_for[0].upstream"), /nexten/);
+  t.match(messageAt(problemsOf(routed("query: q, upstream: nexten, path: /a/**")), "routes[0].stable_for[0].path"), /single path/);
+});
+
+t.test("a healthy endpoint may have to answer more than 2xx", async (t) => {
+  const checked = (health: string) => parse(spoken(`, dialect: v1, health: { path: /h, ${health} }`)).upstreams[0]?.health;
+  t.match(checked("status: [200, 204], field: { pointer: /status, equals: healthy }"), {
+    statuses: [200, 204],
+    field: { pointer: "/status", equals: "healthy" },
+  });
+  t.equal(checked("field: { pointer: /ok, equals: true }")?.field?.equals, true);
+  t.equal(checked("field: { pointer: /version, equals: '007' }")?.field?.equals, "007");
 });
 
 t.test("who is asked for a key", async (t) => {

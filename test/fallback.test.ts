@@ -397,6 +397,7 @@ for (const [engine, create] of ENGINES) {
       const proxy = await withRawCandidate(t, create, () => {}, {
         responseTime: "50ms",
         extra: "limits: { observed_attempts: 3, observed_for: 60s }",
+        fallback: "breaker: off",
       });
       await Promise.all(Array.from({ length: 10 }, () => post(proxy)));
       t.equal(proxy.proxy.observed, 3);

@@ -6,7 +6,7 @@ import { dirname, join, normalize, sep } from "node:path";
 const LAYERS: readonly (readonly string[])[] = [
   ["core"],
   ["config"],
-  ["rollout", "resilience", "http"],
+  ["rollout", "resilience", "dialects", "http"],
   ["telemetry"],
   ["store"],
   ["transport"],

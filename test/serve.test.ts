@@ -134,7 +134,7 @@ t.test("ready means that the stable side of every split can be reached", async (
   await lost.firstProbes;
   t.match(lost.control.readiness(), { ready: false, reasons: [/^upstream old cannot be reached/] });
   t.ok(
-    lost.lines.some((line) => /upstream old does not answer at .*: start it, or correct upstreams\.old/.test(line.msg)),
+    lost.lines.some((line) => /upstream old is not healthy at .*: start or mend it, or correct upstreams\.old/.test(line.msg)),
     "the log says what to do",
   );
 });

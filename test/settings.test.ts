@@ -11,7 +11,15 @@ const BASE: FlagSettings = Object.freeze({
     { name: "beta_users", weightBp: 10_000, override: true },
     { name: "enterprise", weightBp: 0, override: true },
   ]),
-  fallback: Object.freeze({ enabled: true, responseTimeMs: 100, errorRateBp: 100, accuracyBp: 8_500 }),
+  fallback: Object.freeze({
+    enabled: true,
+    responseTimeMs: 100,
+    errorRateBp: 100,
+    accuracyBp: 8_500,
+    hedge: false,
+    budgetBp: 2_000,
+    breaker: "auto" as const,
+  }),
   samplingBp: 10_000,
 });
 
@@ -47,7 +55,15 @@ t.test("every field is read, as people write it", async (t) => {
       { name: "beta_users", weightBp: 10_000, override: true },
       { name: "enterprise", weightBp: 7_500, override: true },
     ],
-    fallback: { enabled: false, responseTimeMs: 120, errorRateBp: 200, accuracyBp: 8_500 },
+    fallback: {
+      enabled: false,
+      responseTimeMs: 120,
+      errorRateBp: 200,
+      accuracyBp: 8_500,
+      hedge: false,
+      budgetBp: 2_000,
+      breaker: "auto" as const,
+    },
     samplingBp: 0,
   });
   t.ok(Object.isFrozen(settings) && Object.isFrozen(settings.fallback) && Object.isFrozen(settings.segments[1]));

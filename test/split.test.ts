@@ -18,7 +18,15 @@ const SETTINGS: FlagSettings = {
     { name: "enterprise", weightBp: 0, override: true },
     { name: "api_partners", weightBp: 5_000, override: false },
   ],
-  fallback: { enabled: true, responseTimeMs: 100, errorRateBp: 100, accuracyBp: 8_500 },
+  fallback: {
+    enabled: true,
+    responseTimeMs: 100,
+    errorRateBp: 100,
+    accuracyBp: 8_500,
+    hedge: false,
+    budgetBp: 2_000,
+    breaker: "auto" as const,
+  },
   samplingBp: 10_000,
 };
 const FLAG: Flag = { name: "v2_migration", salt: "v2_migration", settings: SETTINGS, retentionDays: 90 };

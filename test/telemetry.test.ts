@@ -49,7 +49,7 @@ function figures(config: Config, over: Partial<LiveFigures> = {}): LiveFigures {
     state: { flag: flag.name, revision: 7, settings: flag.settings, allow: undefined, deny: undefined, members: {} },
     killed: false,
   }));
-  return { version: "0.0.0", flags, storeUp: true, rejections: { "invalid-value": 0 }, workers: [], upstreams: [], ...over };
+  return { version: "0.0.0", flags, storeUp: true, rejections: { "invalid-value": 0 }, workers: [], upstreams: [], breakers: [], ...over };
 }
 
 /** The value of one sample in the text, by its name and labels as they stand there. */
@@ -348,8 +348,8 @@ t.test("the exposition says what clients saw, what upstreams took and what is co
   }
   const workers = [{ worker: 0, restarts: 3, gauges: { connections: 5, exchanges: 2, observing: 1, lagMs: 4, lagPeakMs: 20 } }];
   const upstreams = [
-    { upstream: "v1", endpoint: "http://127.0.0.1:5062", up: true },
-    { upstream: "v2", endpoint: "http://127.0.0.1:5070", up: undefined },
+    { upstream: "v1", endpoint: "http://127.0.0.1:5062", up: true, ejections: 0 },
+    { upstream: "v2", endpoint: "http://127.0.0.1:5070", up: undefined, ejections: 0 },
   ];
   const exposition = createExposition({
     config,
@@ -583,13 +583,13 @@ t.test("whatever a client sends, a line stays one line of JSON that says the sam
   const memory = memoryLines();
   const log = createAccessLog({ enabled: true, lines: memory });
   fc.assert(
-    fc.property(fc.string({ unit: "binary" }), fc.string({ unit: "grapheme", maxLength: 50 }), (requestId, detail) => {
+    fc.property(fc.string({ unit: "binary" }), fc.string({ unit: "grapheme", maxLength: 50 }), (user, detail) => {
       memory.lines.length = 0;
-      log.write({ ...ENTRY, requestId, detail, user: requestId });
+      log.write({ ...ENTRY, detail, user, path: `/${detail}`, client: user });
       const line = memory.lines[0] ?? "";
       const parsed: unknown = JSON.parse(line);
-      if (typeof parsed !== "object" || parsed === null || !("request_id" in parsed) || !("detail" in parsed)) return false;
-      return line.indexOf("\n") === line.length - 1 && parsed.request_id === requestId && parsed.detail === detail;
+      if (typeof parsed !== "object" || parsed === null || !("user" in parsed) || !("detail" in parsed)) return false;
+      return line.indexOf("\n") === line.length - 1 && parsed.user === user && parsed.detail === detail;
     }),
   );
 });

@@ -107,7 +107,7 @@ t.test("a client that is refused and takes nothing is waited for, and then for i
   const sockets = new FakeSockets();
   t.teardown(() => sockets.settle());
   const yaml = splitYaml({ stable: V1, candidate: V2 }, { extra: "limits: { body_timeout: 100ms }" });
-  await startProxy(t, (config) => createWireTransport(config, sockets), yaml);
+  await startProxy(t, (config) => createWireTransport(config, undefined, sockets), yaml);
   const [patient, silent] = [sockets.client(), sockets.client()];
   for (const client of [patient, silent]) client?.take(false).give("no request\r\n\r\n");
   await sockets.settle();

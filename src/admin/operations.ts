@@ -1,4 +1,6 @@
 import type { Config } from "../config/config.ts";
+import type { BreakerMode } from "../core/words.ts";
+import type { BreakerState, OpenReason } from "../resilience/arm-guard.ts";
 import type { Explanation } from "../rollout/explain.ts";
 import type { FlagState } from "../rollout/flag-state.ts";
 import type { RouteTraffic } from "../telemetry/reading.ts";
@@ -69,8 +71,37 @@ export interface Status {
     readonly detail: string;
   }[];
   readonly flags: readonly FlagStatus[];
+  readonly breakers: readonly BreakerStatus[];
   readonly rejections: readonly Rejection[];
   readonly traffic: readonly RouteTraffic[];
+}
+
+/** The breaker of one split route, as all workers of this instance see it. */
+export interface BreakerStatus {
+  readonly route: string;
+  readonly flag: string;
+  /** The candidate's. */
+  readonly upstream: string;
+  /** As the flag's `fallback.breaker` is set; `off` also while there is no fallback. */
+  readonly mode: BreakerMode;
+  readonly state: BreakerState;
+  readonly why: OpenReason | undefined;
+  /** When the state began. */
+  readonly since: string | undefined;
+  readonly openings: number;
+  /** Of the last ten seconds. */
+  readonly window: {
+    /** Of the candidate. */
+    readonly requests: number;
+    /** Sends to the stable arm besides its own. */
+    readonly extra: number;
+    readonly extraOpen: number;
+    /** 1: all of the budget. */
+    readonly budgetUsed: number;
+    readonly judged: number;
+    readonly errors: number;
+    readonly badQuality: number;
+  };
 }
 
 export interface WorkerStatus {

@@ -10,6 +10,7 @@ import { createExposition, type Exposition, type LiveFigures } from "../telemetr
 import type { Log } from "../telemetry/log.ts";
 import { createReading, type Reading } from "../telemetry/reading.ts";
 import { placeOf, urlOf } from "./binding.ts";
+import type { EndpointBoard } from "./endpoint-health.ts";
 import type { HealthProbes } from "./health.ts";
 import type { KillSwitches } from "./kill-switches.ts";
 import type { StateUpdate } from "./protocol.ts";
@@ -24,6 +25,7 @@ export interface ControlParts {
   readonly store: SettingsStore;
   readonly supervisor: Supervisor;
   readonly probes: HealthProbes;
+  readonly board: EndpointBoard;
   readonly kills: KillSwitches;
   readonly log: Log;
 }
@@ -125,6 +127,7 @@ export class Control implements Operations, StoreListener {
       workers: this.#workers(),
       upstreams: this.#parts.probes.all.map(({ upstream, endpoint, healthy, detail }) => ({ name: upstream, endpoint, healthy, detail })),
       flags: this.#states.map((state) => this.#flagStatus(state)),
+      breakers: this.#parts.supervisor.breakers.status(this.#states),
       rejections: this.store.rejections,
       traffic: this.#reading.traffic(),
     };
@@ -208,7 +211,15 @@ export class Control implements Operations, StoreListener {
       storeUp: this.store.health.up,
       rejections: this.#rejectionCounts,
       workers: this.#parts.supervisor.workers.map(({ status, gauges }) => ({ worker: status.index, restarts: status.restarts, gauges })),
-      upstreams: this.#parts.probes.all.map(({ upstream, endpoint, healthy }) => ({ upstream, endpoint, up: healthy })),
+      upstreams: this.#parts.probes.all.map(({ upstream, endpoint, healthy }, index) => ({
+        upstream,
+        endpoint,
+        up: healthy,
+        ejections: this.#parts.board.ejections(index),
+      })),
+      breakers: this.#parts.supervisor.breakers
+        .status(this.#states)
+        .map(({ route, upstream, state, window }) => ({ route, upstream, state, budgetUsed: window.budgetUsed })),
     };
   }
 }

@@ -1,8 +1,9 @@
-import { request as httpRequest } from "node:http";
+import { type IncomingMessage, request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { connect } from "node:net";
-import type { Endpoint, Upstream } from "../config/config.ts";
+import type { Endpoint, Health, Upstream } from "../config/config.ts";
 import { codeOf } from "./binding.ts";
+import { judgeBody, MOST_BYTES, type Judgement, statusIsGood } from "./health-answer.ts";
 
 /** What the last probes of one endpoint said. */
 export interface EndpointHealth {
@@ -15,14 +16,14 @@ export interface EndpointHealth {
 }
 
 export interface HealthListener {
-  /** An endpoint went from one state to another, the first result included. */
-  onChange(health: EndpointHealth): void;
+  /** An endpoint went from one state to another, the first result included. `index` counts through all upstreams, in their order. */
+  onChange(health: EndpointHealth, index: number): void;
 }
 
 /** For upstreams without a health check of their own: whether the port takes connections. */
 const CONNECT_ONLY = { intervalMs: 5_000, timeoutMs: 1_000 };
-/** One failed probe may be chance; the endpoint is unhealthy after this many in a row. The first one of all counts at once. */
-const FAILURES_TO_UNHEALTHY = 2;
+/** One result may be chance; the state changes after this many in a row that contradict it. The first one of all counts at once. */
+const RESULTS_TO_CHANGE = 2;
 
 export interface HealthProbes {
   readonly all: readonly EndpointHealth[];
@@ -33,7 +34,8 @@ export interface HealthProbes {
 
 /** Probes every endpoint of every upstream, each at its own interval, one probe at a time. */
 export function startProbes(upstreams: readonly Upstream[], listener: HealthListener): HealthProbes {
-  const probes = upstreams.flatMap((upstream) => upstream.endpoints.map((endpoint) => new Probe(upstream, endpoint, listener)));
+  const places = upstreams.flatMap((upstream) => upstream.endpoints.map((endpoint) => ({ upstream, endpoint })));
+  const probes = places.map(({ upstream, endpoint }, index) => new Probe(upstream, endpoint, (health) => listener.onChange(health, index)));
   return {
     get all() {
       return probes.map((probe) => probe.health);
@@ -49,16 +51,17 @@ class Probe {
   readonly first: Promise<void>;
   readonly #upstream: Upstream;
   readonly #endpoint: Endpoint;
-  readonly #listener: HealthListener;
+  readonly #onChange: (health: EndpointHealth) => void;
   readonly #stop = new AbortController();
   #health: EndpointHealth;
-  #failures = 0;
+  /** Results in a row that contradict the present state. */
+  #contrary = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(upstream: Upstream, endpoint: Endpoint, listener: HealthListener) {
+  constructor(upstream: Upstream, endpoint: Endpoint, onChange: (health: EndpointHealth) => void) {
     this.#upstream = upstream;
     this.#endpoint = endpoint;
-    this.#listener = listener;
+    this.#onChange = onChange;
     this.#health = { upstream: upstream.name, endpoint: endpoint.origin, healthy: undefined, detail: "not probed yet" };
     this.first = this.#round();
   }
@@ -77,35 +80,34 @@ class Probe {
     const { health } = this.#upstream;
     const { intervalMs, timeoutMs } = health ?? CONNECT_ONLY;
     const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(timeoutMs)]);
-    const result = await (health === undefined ? knock(this.#endpoint, signal) : ask(this.#endpoint, health.path, signal));
+    const result = await (health === undefined ? knock(this.#endpoint, signal) : ask(this.#endpoint, health, signal));
     if (this.#stop.signal.aborted) return;
     const took = performance.now() - began;
-    this.#note(result.ok, signal.aborted ? `no answer within ${timeoutMs} ms` : `${result.detail} in ${Math.round(took)} ms`);
+    this.#note(result.good, signal.aborted ? `no answer within ${timeoutMs} ms` : `${result.detail} in ${Math.round(took)} ms`);
     this.#timer = setTimeout(() => void this.#round(), Math.max(0, intervalMs - took));
   }
 
-  #note(ok: boolean, detail: string): void {
+  #note(good: boolean, detail: string): void {
     const before = this.#health.healthy;
-    this.#failures = ok ? 0 : this.#failures + 1;
-    const healthy = ok || (before === true && this.#failures < FAILURES_TO_UNHEALTHY);
-    this.#health = { ...this.#health, healthy, detail };
-    if (healthy !== before) this.#listener.onChange(this.#health);
+    this.#contrary = good === before ? 0 : this.#contrary + 1;
+    if (before !== undefined && this.#contrary > 0 && this.#contrary < RESULTS_TO_CHANGE) {
+      this.#health = { ...this.#health, detail: `${detail}, for the first time` };
+      return;
+    }
+    this.#contrary = 0;
+    this.#health = { ...this.#health, healthy: good, detail };
+    if (good !== before) this.#onChange(this.#health);
   }
 }
 
-interface ProbeResult {
-  readonly ok: boolean;
-  readonly detail: string;
-}
-
-/** GET; an answer of 2xx is a healthy one. Its body is not read: health pages say more than they know. */
-function ask(endpoint: Endpoint, path: string, signal: AbortSignal): Promise<ProbeResult> {
-  const { promise, resolve } = Promise.withResolvers<ProbeResult>();
+/** GET. The body is read only where something is expected in it. */
+function ask(endpoint: Endpoint, health: Health, signal: AbortSignal): Promise<Judgement> {
+  const { promise, resolve } = Promise.withResolvers<Judgement>();
   const send = endpoint.secure ? httpsRequest : httpRequest;
   const request = send({
     host: endpoint.host,
     port: endpoint.port,
-    path,
+    path: health.path,
     agent: false,
     ...(endpoint.ca === undefined ? {} : { ca: endpoint.ca }),
     signal,
@@ -113,22 +115,42 @@ function ask(endpoint: Endpoint, path: string, signal: AbortSignal): Promise<Pro
   });
   request.on("response", (response) => {
     const status = response.statusCode ?? 0;
-    response.destroy();
-    resolve({ ok: status >= 200 && status < 300, detail: `status ${status}` });
+    const good = statusIsGood(health, status);
+    if (good && health.field !== undefined) resolve(readAnswer(response, health.field));
+    else {
+      response.destroy();
+      resolve({ good, detail: `status ${status}` });
+    }
   });
-  request.on("error", (error) => resolve({ ok: false, detail: wordsFor(error) }));
+  request.on("error", (error) => resolve({ good: false, detail: wordsFor(error) }));
   request.end();
   return promise;
 }
 
-function knock(endpoint: Endpoint, signal: AbortSignal): Promise<ProbeResult> {
-  const { promise, resolve } = Promise.withResolvers<ProbeResult>();
+function readAnswer(response: IncomingMessage, field: NonNullable<Health["field"]>): Promise<Judgement> {
+  const { promise, resolve } = Promise.withResolvers<Judgement>();
+  const chunks: Buffer[] = [];
+  let length = 0;
+  response.on("data", (chunk: Buffer) => {
+    chunks.push(chunk);
+    length += chunk.length;
+    if (length <= MOST_BYTES) return;
+    resolve({ good: false, detail: `the answer is longer than ${MOST_BYTES / 1024} kB` });
+    response.destroy();
+  });
+  response.on("end", () => resolve(judgeBody(Buffer.concat(chunks), field)));
+  response.on("error", () => resolve({ good: false, detail: "the answer broke off" }));
+  return promise;
+}
+
+function knock(endpoint: Endpoint, signal: AbortSignal): Promise<Judgement> {
+  const { promise, resolve } = Promise.withResolvers<Judgement>();
   const socket = connect({ host: endpoint.host, port: endpoint.port, signal });
   socket.on("connect", () => {
     socket.destroy();
-    resolve({ ok: true, detail: "connected" });
+    resolve({ good: true, detail: "connected" });
   });
-  socket.on("error", (error) => resolve({ ok: false, detail: wordsFor(error) }));
+  socket.on("error", (error) => resolve({ good: false, detail: wordsFor(error) }));
   return promise;
 }
 

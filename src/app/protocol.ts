@@ -1,13 +1,16 @@
 import type { Config } from "../config/config.ts";
 import type { FlagState } from "../rollout/flag-state.ts";
+import type { Claim, Settlement } from "../store/keyed-answers.ts";
 
 /**
- * What the control thread and a worker say to each other. Nothing is sent per request: figures, heartbeat and kill switch
- * are shared memory.
+ * What the control thread and a worker say to each other. Nothing is sent per request, but for those with an idempotency key: figures, heartbeat
+ * and kill switch are shared memory.
  */
 export type ToWorker =
   | ({ readonly kind: "start" } & WorkerStart)
   | { readonly kind: "states"; readonly update: StateUpdate }
+  /** Word of the key that `id` asked for. */
+  | { readonly kind: "claimed"; readonly id: number; readonly claim: Claim }
   /** Finish what is under way, for at most `timeoutMs`; idle connections may bring one last request for `graceMs`. */
   | { readonly kind: "drain"; readonly graceMs: number; readonly timeoutMs: number };
 
@@ -22,6 +25,11 @@ export interface WorkerStart {
   readonly pulse: SharedArrayBuffer;
   /** One Int32 per flag in the configuration's order; 1 means killed. */
   readonly kills: SharedArrayBuffer;
+  /** What is known of endpoints; its layout is told in transport/endpoints.ts. */
+  readonly endpoints: SharedArrayBuffer;
+  /** What breakers count; of the layout of resilience/guard-memory.ts, for so many workers. */
+  readonly guards: SharedArrayBuffer;
+  readonly workers: number;
   /** The configuration's listeners, port 0 replaced by the port in use where one is known. */
   readonly binds: readonly Bind[];
   readonly reusePort: boolean;
@@ -51,7 +59,13 @@ export type FromWorker =
   | { readonly kind: "bind-failed"; readonly bind: Bind; readonly code: string; readonly message: string }
   /** Requests that begin from now on are decided by this update. */
   | { readonly kind: "applied"; readonly update: number }
-  | { readonly kind: "drained"; readonly cut: Cut };
+  | { readonly kind: "drained"; readonly cut: Cut }
+  | KeyQuestion;
+
+/** What a worker asks and tells about idempotency keys; `id` is its own number for the claim. */
+export type KeyQuestion =
+  | { readonly kind: "claim"; readonly id: number; readonly scope: string; readonly key: string; readonly fingerprint: string }
+  | { readonly kind: "settle"; readonly id: number; readonly settlement: Settlement };
 
 /** What a drain that ran out of time had to close. */
 export interface Cut {

@@ -1,9 +1,12 @@
 import type { MessagePort } from "node:worker_threads";
 import type { Proxy, ProxyOptions } from "../proxy/proxy.ts";
+import type { Dialect } from "../dialects/dialect.ts";
+import { loadDialects } from "../dialects/registry.ts";
 import { createAccessLog } from "../telemetry/access-log.ts";
 import { createMeters } from "../telemetry/worker-meters.ts";
 import type { CreateTransport, Transport } from "../transport/transport.ts";
-import type { Bind, Cut, FromWorker, ToWorker, WorkerStart } from "./protocol.ts";
+import { AskedAnswers } from "./keyed-answers.ts";
+import type { Bind, Cut, FromWorker, StateUpdate, ToWorker, WorkerStart } from "./protocol.ts";
 import { startPulse } from "./pulse.ts";
 
 /** What a worker is made of. */
@@ -18,19 +21,31 @@ export interface WorkerParts {
  */
 export function runWorker(port: MessagePort, parts: WorkerParts): void {
   const say = (message: FromWorker): void => port.postMessage(message);
+  const answers = new AskedAnswers((question, transfer) => port.postMessage(question, transfer));
   let running: Running | undefined;
+  /** Came before there was anything to apply it to. */
+  let early: StateUpdate | undefined;
+  const apply = ({ proxy }: Running, update: StateUpdate): void => {
+    proxy.apply(update.states);
+    say({ kind: "applied", update: update.number });
+  };
+  const start = async (message: WorkerStart): Promise<void> => {
+    running = begin(message, parts, answers, await loadDialects(message.config.dialects));
+    if (early !== undefined) apply(running, early);
+    await listen(running.transport, running.proxy, message, say);
+  };
 
   port.on("message", (message: ToWorker) => {
     switch (message.kind) {
       case "start":
-        running = begin(message, parts);
-        void listen(running.transport, running.proxy, message, say);
+        void start(message);
         break;
       case "states":
-        // Before the start there is nothing to apply it to, and the start will bring the latest.
-        if (running === undefined) break;
-        running.proxy.apply(message.update.states);
-        say({ kind: "applied", update: message.update.number });
+        if (running === undefined) early = message.update;
+        else apply(running, message.update);
+        break;
+      case "claimed":
+        answers.claimed(message.id, message.claim);
         break;
       case "drain":
         if (running !== undefined) void drain(running, message.graceMs, message.timeoutMs).then((cut) => say({ kind: "drained", cut }));
@@ -46,9 +61,9 @@ interface Running {
   flush(): void;
 }
 
-function begin(start: WorkerStart, parts: WorkerParts): Running {
+function begin(start: WorkerStart, parts: WorkerParts, keyedAnswers: AskedAnswers, dialects: ReadonlyMap<string, Dialect>): Running {
   const { config, secret } = start;
-  const transport = parts.createTransport(config);
+  const transport = parts.createTransport(config, new Int32Array(start.endpoints));
   const meters = createMeters(config, start.meters);
   const accessLog = createAccessLog({ enabled: config.accessLog.enabled, worker: start.index });
   // A thread that throws still gets this far, and its last lines are those that tell what led there.
@@ -65,6 +80,9 @@ function begin(start: WorkerStart, parts: WorkerParts): Running {
     secret,
     kills: new Int32Array(start.kills),
     onProgress: beat,
+    dialects,
+    guards: { memory: start.guards, worker: start.index, workers: start.workers },
+    keyedAnswers,
   });
   proxy.apply(start.update.states);
   return { transport, proxy, flush: () => accessLog.flush() };

@@ -2,14 +2,18 @@ import { hostname } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { startAdmin } from "../admin/server.ts";
 import type { Config } from "../config/config.ts";
+import { loadDialects } from "../dialects/registry.ts";
 import { randomHex } from "../core/random-id.ts";
-import { createStore } from "../store/create.ts";
+import { createAnswerStore, createStore } from "../store/create.ts";
 import { stickySecret } from "../store/sticky-secret.ts";
 import type { Log } from "../telemetry/log.ts";
 import { allocateMeters } from "../telemetry/worker-meters.ts";
+import { Breakers } from "./breakers.ts";
 import { bindOf, mayShareAPort, requireFreePorts } from "./binding.ts";
 import { Control } from "./control.ts";
+import { EndpointBoard } from "./endpoint-health.ts";
 import { type EndpointHealth, startProbes } from "./health.ts";
+import { AnswerDesk } from "./keyed-answers.ts";
 import { KillSwitches } from "./kill-switches.ts";
 import type { Bind } from "./protocol.ts";
 import { type DrainReport, Supervisor } from "./supervisor.ts";
@@ -51,25 +55,39 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const instance = options.instance ?? `${hostname()}-${process.pid}-${randomHex(2)}`;
   if (options.sharePorts !== true) await requireFreePorts(config.listeners.map(bindOf));
 
+  // Whatever is wrong with a module is found out here, and not by a worker.
+  await loadDialects(config.dialects);
   await using started = new AsyncDisposableStack();
   const secret = config.sticky.secret === undefined ? await stickySecret(config.stateDirectory, log) : Buffer.from(config.sticky.secret);
   const kills = new KillSwitches(config.flags);
+  const board = new EndpointBoard(config);
+  const answers = createAnswerStore({ config, ttlMs: config.limits.idempotencyTtlMs, instance, log });
+  // Closed after the workers have ended, which give back what they have claimed.
+  started.defer(() => answers.close());
   const supervisor = new Supervisor({
     config,
     workerModule: options.workerModule ?? ownWorker(),
     secret,
     kills: kills.buffer,
+    endpoints: board.buffer,
+    breakers: (workers) => new Breakers(config, workers),
     allocateMeters: () => allocateMeters(config),
     reusePort: await mayShareAPort(),
+    answers: new AnswerDesk(answers),
     log,
     onChange: () => control.onWorkersChanged(),
   });
   started.defer(() => supervisor.stop());
   const store = createStore({ config, instance, log });
   started.defer(() => store.close());
-  const probes = startProbes(config.upstreams, { onChange: (health) => logHealth(log, health) });
+  const probes = startProbes(config.upstreams, {
+    onChange(health, endpoint) {
+      board.setHealth(endpoint, health.healthy);
+      logHealth(log, health);
+    },
+  });
   started.defer(() => probes.stop());
-  const control = new Control({ config, instance, version: options.version, store, supervisor, probes, kills, log });
+  const control = new Control({ config, instance, version: options.version, store, supervisor, probes, board, kills, log });
 
   await store.start(control);
   const update = control.begin();
@@ -110,6 +128,6 @@ function logHealth(log: Log, { upstream, endpoint, healthy, detail }: EndpointHe
   else
     log.warn(
       { upstream, endpoint, detail },
-      `upstream ${upstream} does not answer at ${endpoint} (${detail}): start it, or correct upstreams.${upstream} in the configuration`,
+      `upstream ${upstream} is not healthy at ${endpoint} (${detail}): start or mend it, or correct upstreams.${upstream} in the configuration`,
     );
 }

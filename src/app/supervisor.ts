@@ -3,6 +3,8 @@ import type { Config } from "../config/config.ts";
 import type { Log } from "../telemetry/log.ts";
 import { readGauges, type WorkerGauges } from "../telemetry/reading.ts";
 import { bindOf, BindFailed } from "./binding.ts";
+import type { Breakers } from "./breakers.ts";
+import type { AnswerDesk } from "./keyed-answers.ts";
 import { MeterPool } from "./meter-pool.ts";
 import type { Bind, Cut, StateUpdate } from "./protocol.ts";
 import { allocatePulse, TICK_MS } from "./pulse.ts";
@@ -14,9 +16,13 @@ export interface SupervisorOptions {
   readonly workerModule: URL;
   readonly secret: Uint8Array;
   readonly kills: SharedArrayBuffer;
+  readonly endpoints: SharedArrayBuffer;
+  readonly breakers: (workers: number) => Breakers;
   readonly allocateMeters: () => SharedArrayBuffer;
   /** Whether workers can share a port; if not, there is one worker. */
   readonly reusePort: boolean;
+  /** Where workers ask about idempotency keys. */
+  readonly answers: AnswerDesk;
   readonly log: Log;
   /** Some worker began to serve, stopped serving or applied an update. */
   readonly onChange: () => void;
@@ -37,6 +43,7 @@ export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #slots: readonly WorkerSlot[];
   readonly #meters: MeterPool;
+  readonly #breakers: Breakers;
   #binds: readonly Bind[];
   #update: StateUpdate = { number: 0, states: [] };
   /** Loading the program takes longer than all the rest of a replacement, so one thread has it loaded in advance. */
@@ -50,15 +57,18 @@ export class Supervisor {
     this.#meters = new MeterPool(options.allocateMeters);
     this.#binds = options.config.listeners.map(bindOf);
     const wanted = options.config.workers === 0 ? availableParallelism() : options.config.workers;
+    const workers = options.reusePort ? wanted : 1;
+    this.#breakers = options.breakers(workers);
     const host: SlotHost = {
       takeThread: (listener) => this.#takeThread(listener),
       startMessage: (thread, index) => this.#startMessage(thread, index),
       portsAreShared: options.reusePort,
       onListening: (slot, ports) => this.#onListening(slot, ports),
       onApplied: options.onChange,
+      onKey: (thread, question) => options.answers.receive(thread, question),
       onFailure: (slot, failure) => this.#onFailure(slot, failure),
     };
-    this.#slots = Array.from({ length: options.reusePort ? wanted : 1 }, (_, index) => new WorkerSlot(index, host));
+    this.#slots = Array.from({ length: workers }, (_, index) => new WorkerSlot(index, host));
   }
 
   /** Where requests are served, with the ports in use. */
@@ -69,6 +79,10 @@ export class Supervisor {
   /** `gauges` is undefined for a worker that does not run. */
   get workers(): readonly { readonly status: SlotStatus; readonly gauges: WorkerGauges | undefined }[] {
     return this.#slots.map((slot) => ({ status: slot.status, gauges: slot.meters && readGauges(slot.meters) }));
+  }
+
+  get breakers(): Breakers {
+    return this.#breakers;
   }
 
   /** Every block that a worker, dead or alive, has counted in. */
@@ -163,13 +177,29 @@ export class Supervisor {
   }
 
   #startMessage(thread: WorkerThread, index: number): ReturnType<SlotHost["startMessage"]> {
-    const { config, secret, kills, reusePort } = this.#options;
+    const { config, secret, kills, endpoints, reusePort } = this.#options;
     const pulse = allocatePulse();
+    this.#breakers.forget(index);
     const meters = this.#meters.lease(thread.exited);
+    void thread.exited.then(() => this.#options.answers.left(thread));
     return {
       pulse,
       meters,
-      message: { kind: "start", index, config, secret, meters, pulse, kills, binds: this.#binds, reusePort, update: this.#update },
+      message: {
+        kind: "start",
+        index,
+        config,
+        secret,
+        meters,
+        pulse,
+        kills,
+        endpoints,
+        guards: this.#breakers.buffer,
+        workers: this.#slots.length,
+        binds: this.#binds,
+        reusePort,
+        update: this.#update,
+      },
     };
   }
 

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { WorkerStatus } from "../admin/operations.ts";
-import type { Bind, Cut, FromWorker, StateUpdate, ToWorker } from "./protocol.ts";
+import type { Bind, Cut, FromWorker, KeyQuestion, StateUpdate, ToWorker } from "./protocol.ts";
 import { beatsOf, isHung, threadTimeOf, UNWATCHED, type Watch, watchPulse } from "./pulse.ts";
 import { countFailures, restartDelay } from "./restart-delay.ts";
 import type { ThreadListener, WorkerThread } from "./worker-thread.ts";
@@ -25,6 +25,7 @@ export interface SlotHost {
   readonly portsAreShared: boolean;
   onListening(slot: WorkerSlot, ports: readonly number[]): void;
   onApplied(): void;
+  onKey(thread: WorkerThread, question: KeyQuestion): void;
   onFailure(slot: WorkerSlot, failure: SlotFailure): void;
 }
 
@@ -174,6 +175,10 @@ export class WorkerSlot {
       case "applied":
         this.#applied = message.update;
         this.#host.onApplied();
+        break;
+      case "claim":
+      case "settle":
+        this.#host.onKey(thread, message);
         break;
       case "drained":
         if (this.#phase.kind !== "draining") break;

@@ -32,6 +32,11 @@ async function check(options: CheckOptions): Promise<void> {
     }
     throw error;
   });
+  const { loadDialects } = await import("../dialects/registry.ts");
+  await loadDialects(config.dialects).catch((error: unknown) => {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new Failed(`${file} cannot be used:\n${message}`, { file, valid: false, detail: message }, error);
+  });
   if (options.json) return print(JSON.stringify({ file, valid: true, problems: [], warnings }, null, 2));
   print(good(`${file} is valid`), ...describeConfig(config));
   if (warnings.length === 0) return;
@@ -48,18 +53,20 @@ function describeConfig(config: Config): string[] {
     row("workers", workers === 0 ? `one per core, ${availableParallelism()} on this machine` : String(workers)),
     row("state kept", `in ${config.stateDirectory}`),
     ...section("Routes, the first that matches", [
-      ["NAME", "METHODS", "PATH", "GOES TO"],
-      ...config.routes.map(({ name, match, action }) => [
+      ["NAME", "METHODS", "PATH", "CLIENTS SPEAK", "GOES TO"],
+      ...config.routes.map(({ name, match, action, dialect }) => [
         name,
         match.methods.join(",") || "any",
         match.prefix ? `${match.path.replace(/\/$/, "")}/**` : match.path,
+        dialect ?? "-",
         describeAction(action),
       ]),
     ]),
     ...section("Upstreams", [
-      ["NAME", "ENDPOINTS", "HEALTH CHECK"],
-      ...config.upstreams.map(({ name, endpoints, health }) => [
+      ["NAME", "SPEAKS", "ENDPOINTS", "HEALTH CHECK"],
+      ...config.upstreams.map(({ name, endpoints, health, dialect }) => [
         name,
+        dialect ?? "-",
         endpoints.map(({ origin }) => origin).join(", "),
         health === undefined ? "none" : `${health.path} every ${formatDuration(health.intervalMs)}`,
       ]),
@@ -75,13 +82,17 @@ function describeFlag({ name, settings }: Flag, routes: readonly Route[]): strin
     : enabled
       ? `${formatShare(weightBp)} % of the users on the candidate`
       : "disabled: everybody on the stable arm";
-  const conditions = `to the stable arm after ${formatDuration(fallback.responseTimeMs)}, on an error, or on a quality below ${formatShare(fallback.accuracyBp)} %`;
+  const conditions = `to the stable arm after ${formatDuration(fallback.responseTimeMs)}, on an error or a failure sign, or on a quality below ${formatShare(fallback.accuracyBp)} %`;
+  const hedge = fallback.hedge ? "; with a hedge" : "";
+  const bound =
+    fallback.breaker === "off" ? "no budget and no breaker" : `budget ${formatShare(fallback.budgetBp)} %, breaker ${fallback.breaker}`;
   return [
     "",
     bold(`Flag ${name}`),
     row("rollout", state),
     ...segments.map((segment) => row(segment.name, `${segment.override ? "" : "at most "}${formatShare(segment.weightBp)} %`)),
     row("fallback", fallback.enabled ? conditions : "off"),
+    ...(fallback.enabled ? [row("", bound + hedge)] : []),
     ...(fallback.enabled ? describeUnrepeatable(name, routes) : []),
   ];
 }
@@ -95,8 +106,10 @@ function describeUnrepeatable(flag: string, routes: readonly Route[]): string[] 
 
 function describeAction(action: RouteAction): string {
   switch (action.kind) {
-    case "split":
-      return `${describeTarget(action.stable)} or ${describeTarget(action.candidate)}, by ${action.flag}`;
+    case "split": {
+      const stable = [action.stable, ...action.stableFor.map(({ target }) => target)].map(describeTarget).join(" (or ");
+      return `${stable}${")".repeat(action.stableFor.length)} or ${describeTarget(action.candidate)}, by ${action.flag}`;
+    }
     case "forward":
       return describeTarget(action.target);
     case "respond":

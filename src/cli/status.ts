@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { FlagStatus, Status } from "../admin/operations.ts";
+import type { BreakerStatus, FlagStatus, Status } from "../admin/operations.ts";
 import type { RouteTraffic } from "../telemetry/reading.ts";
 import { parseStatus } from "./answers.ts";
 import { type ClientOptions, addClientOptions, chooseTarget } from "./client-options.ts";
@@ -19,7 +19,7 @@ export function addStatus(program: Command): void {
 }
 
 function describeStatus(status: Status): string[] {
-  const { store, workers, upstreams, flags, traffic, rejections } = status;
+  const { store, workers, upstreams, flags, breakers, traffic, rejections } = status;
   const running = workers.filter(({ state }) => state === "running").length;
   const lag = Math.max(0, ...workers.map(({ eventLoopLagMs }) => eventLoopLagMs));
   return [
@@ -32,6 +32,7 @@ function describeStatus(status: Status): string[] {
     `  store      ${store.kind}, ${store.up ? good("up") : bad("down")}; settings from ${ORIGINS[store.origin]}${store.message && `. ${store.message}`}`,
     ...section("Upstreams", describeUpstreams(upstreams)),
     ...section("Flags", flags.length === 0 ? [] : describeFlags(flags)),
+    ...section("Breakers", breakers.length === 0 ? [] : describeBreakers(breakers)),
     ...traffic.filter(({ requests }) => requests > 0).flatMap(describeTraffic),
     ...describeQuiet(traffic.filter(({ requests }) => requests === 0)),
     ...section(
@@ -68,6 +69,26 @@ function describeFlags(flags: readonly FlagStatus[]): string[] {
     return [flag.flag, String(flag.revision), state, percent(flag.percentage), segments.join(", ")];
   });
   return table([["FLAG", "REVISION", "STATE", "PERCENTAGE", "SEGMENTS"], ...rows]);
+}
+
+const REASONS: Readonly<Record<NonNullable<BreakerStatus["why"]>, string>> = {
+  budget: "the budget of extra requests was spent",
+  errors: "too many errors",
+  accuracy: "too many answers below the quality floor",
+  connect: "the candidate could not be reached",
+  hand: "set by hand",
+};
+
+function describeBreakers(breakers: readonly BreakerStatus[]): string[] {
+  const rows = breakers.map(({ route, upstream, mode, state, why, window }) => [
+    route,
+    upstream,
+    mode === "off" ? "off" : state === "closed" ? good(state) : bad(state),
+    mode,
+    `${window.extra} of ${window.requests} in 10 s, ${percent(Math.round(window.budgetUsed * 100))} of the budget`,
+    why === undefined ? "" : REASONS[why],
+  ]);
+  return table([["ROUTE", "CANDIDATE", "STATE", "SET TO", "EXTRA REQUESTS", "WHY"], ...rows]);
 }
 
 function describeTraffic(route: RouteTraffic): string[] {

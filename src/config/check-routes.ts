@@ -1,5 +1,5 @@
 import { formatDuration } from "../core/quantity.ts";
-import { type Draft, type DraftRoute, mappingOf } from "./draft.ts";
+import { type Draft, type DraftRoute, listOf, mappingOf } from "./draft.ts";
 import { isMapping } from "./issues.ts";
 import type { Finding, Path } from "./problem.ts";
 import { unknownWord } from "./scalars.ts";
@@ -13,13 +13,14 @@ export function checkRoutes(draft: Draft): Finding[] {
       ...checkAction(route),
       ...checkNames(route, draft),
       ...checkPaths(route),
+      ...checkStableFor(route),
       ...checkReach(route, draft),
     ]),
   ];
 }
 
 export function warnAboutRoutes(draft: Draft): Finding[] {
-  return draft.routes.flatMap((route) => [...warnAboutArms(route), ...warnAboutTime(route, draft), ...warnAboutDialect(route, draft)]);
+  return draft.routes.flatMap((route) => [...warnAboutArms(route), ...warnAboutTime(route, draft)]);
 }
 
 const SPLIT_KEYS = ["stable", "candidate", "flag"] as const;
@@ -55,6 +56,35 @@ function* upstreamNames({ index, raw }: DraftRoute): Generator<{ readonly path: 
     if (isMapping(given) && typeof given["upstream"] === "string")
       yield { path: ["routes", index, key, "upstream"], name: given["upstream"] };
   }
+  for (const [place, given] of listOf(raw["stable_for"]).entries()) {
+    const name = mappingOf(given)["upstream"];
+    if (typeof name === "string") yield { path: ["routes", index, "stable_for", place, "upstream"], name };
+  }
+}
+
+/** Each other stable upstream has one condition, and only a split has any. */
+function checkStableFor({ index, raw, match }: DraftRoute): Finding[] {
+  const given = listOf(raw["stable_for"]);
+  const path: Path = ["routes", index, "stable_for"];
+  if (given.length > 0 && !Object.hasOwn(raw, "stable"))
+    return [{ path, message: "belongs to a route that splits; leave it out", at: "key" }];
+  return given.flatMap((entry, place) => {
+    const one = mappingOf(entry);
+    const conditions = ["body", "header", "query"].filter((key) => Object.hasOwn(one, key));
+    const findings: Finding[] = [];
+    if (conditions.length !== 1) {
+      const has = conditions.length === 0 ? "none" : conditions.join(" and ");
+      findings.push({ path: [...path, place], message: `has ${has} of body, header and query; it needs one of them` });
+    }
+    const target = one["path"];
+    if (typeof target === "string" && match !== undefined && target.endsWith("/**") !== match.path.prefix) {
+      const message = match.path.prefix
+        ? "must end in /**, as the match does, so that what follows is carried over"
+        : "ends in /** but the match is a single path";
+      findings.push({ path: [...path, place, "path"], message });
+    }
+    return findings;
+  });
 }
 
 function checkNames(route: DraftRoute, { upstreams, flags }: Draft): Finding[] {
@@ -153,16 +183,3 @@ function warnAboutTime({ index, raw, timeoutMs = Number.POSITIVE_INFINITY }: Dra
 }
 
 /** Nothing translates: who answers in another format than the clients speak must be known to be understood by them. */
-function warnAboutDialect({ index, raw, stable, candidate }: DraftRoute, draft: Draft): Finding[] {
-  const { dialect } = raw;
-  if (typeof dialect !== "string") return [];
-  const named = [stable, candidate, raw["upstream"]].map((target) => (typeof target === "object" ? mappingOf(target)["upstream"] : target));
-  const names = named.filter((name) => typeof name === "string");
-  const others = names.flatMap((name) => {
-    const spoken = mappingOf(mappingOf(draft.raw["upstreams"])[name])["dialect"];
-    return typeof spoken === "string" && spoken !== dialect ? [`${name} speaks ${spoken}`] : [];
-  });
-  if (others.length === 0) return [];
-  const message = `is ${dialect}, and ${others.join(" and ")}: bodies pass untranslated in this version, so clients must send and understand both`;
-  return [{ path: ["routes", index, "dialect"], message }];
-}

@@ -1,4 +1,16 @@
-import type { Config, Flag, FlagSettings, IdentitySource, Override, Route, RouteAction, Store, Target, Upstream } from "./config.ts";
+import type {
+  Condition,
+  Config,
+  Flag,
+  FlagSettings,
+  IdentitySource,
+  Override,
+  Route,
+  RouteAction,
+  Store,
+  Target,
+  Upstream,
+} from "./config.ts";
 import type { Environment } from "./environment.ts";
 import { freeze } from "./freeze.ts";
 import type { ConfigFile } from "./schema.ts";
@@ -6,9 +18,10 @@ import type { PathPattern } from "./schema-traffic.ts";
 import type { Surroundings } from "./surroundings.ts";
 
 const BYTES_A_MIB = 1_048_576;
+const WHOLE_BP = 10_000;
 
 /** The file, which has passed every check, as the program uses it. The result is frozen to its depths. */
-export function compile(file: ConfigFile, environment: Environment, { readFile }: Surroundings): Config {
+export function compile(file: ConfigFile, environment: Environment, { readFile, pathOf = (name) => name }: Surroundings): Config {
   const textOf = (name: string): string => {
     const reading = readFile(name);
     if ("value" in reading) return reading.value;
@@ -29,6 +42,7 @@ export function compile(file: ConfigFile, environment: Environment, { readFile }
     workerHeapMb: Math.floor(file.worker_heap / BYTES_A_MIB),
     transport: file.transport,
     trustedHops: file.trusted_hops,
+    dialects: Object.fromEntries(Object.entries(file.dialects).map(([name, module]) => [name, pathOf(module)])),
     upstreams: Object.entries(file.upstreams).map(([name, upstream]) => compileUpstream(name, upstream, textOf)),
     routes: file.routes.map(compileRoute),
     identity: file.identity.filter((source): source is IdentitySource => source.kind !== "claim"),
@@ -50,6 +64,7 @@ export function compile(file: ConfigFile, environment: Environment, { readFile }
       keepAliveMs: file.limits.keep_alive,
       observedAttempts: file.limits.observed_attempts,
       observedForMs: file.limits.observed_for,
+      idempotencyTtlMs: file.limits.idempotency_ttl,
     },
     drainTimeoutMs: file.drain.timeout,
     drainDelayMs: file.drain.delay,
@@ -85,17 +100,45 @@ function stateDirectory(given: string | undefined, environment: Environment): st
 type UpstreamFile = ConfigFile["upstreams"][string];
 
 function compileUpstream(name: string, upstream: UpstreamFile, textOf: (name: string) => string): Upstream {
-  const { health, tls } = upstream;
+  const { health, tls, outliers, signs } = upstream;
   return {
     name,
     endpoints: upstream.endpoints.map((endpoint) => ({ ...endpoint, ca: tls && textOf(tls.ca) })),
     dialect: upstream.dialect,
-    health: health && { path: health.path, intervalMs: health.interval, timeoutMs: health.timeout },
+    health: health && {
+      path: health.path,
+      intervalMs: health.interval,
+      timeoutMs: health.timeout,
+      statuses: health.status,
+      field: health.field && { pointer: health.field.pointer, equals: plainValue(health.field.equals) },
+    },
+    outliers: { consecutive: outliers.consecutive, ejectedForMs: outliers.ejected_for, mostEjectedBp: outliers.most },
     quality: upstream.quality,
+    signs: signs && {
+      enabled: [...new Set(signs.enabled)],
+      paths: {
+        success: signs.paths.success,
+        algorithm: signs.paths.algorithm,
+        fallbackFlags: signs.paths.fallback_flags,
+        matches: signs.paths.matches,
+        answerIds: signs.paths.answer_ids,
+        requestIds: signs.paths.request_ids,
+        scores: signs.paths.scores,
+        confidences: signs.paths.confidences,
+      },
+      algorithms: signs.algorithms,
+      confidenceAtMost: signs.confidence / WHOLE_BP,
+    },
     connectTimeoutMs: upstream.connect_timeout,
     keepAliveMs: upstream.keep_alive,
     maxConnections: upstream.max_connections,
   };
+}
+
+/** A scalar of the file as JSON has it. */
+function plainValue(text: string): string | number | boolean {
+  if (text === "true" || text === "false") return text === "true";
+  return /^-?(?:0|[1-9]\d*)(?:\.\d+)?$/.test(text) ? Number(text) : text;
 }
 
 type RouteFile = ConfigFile["routes"][number];
@@ -106,16 +149,25 @@ function compileRoute(route: RouteFile): Route {
     name: route.name,
     match: { methods: [...new Set(methods)], path: path.path, prefix: path.prefix },
     action: compileAction(route),
+    dialect: route.dialect,
     idempotent: route.idempotent,
     timeoutMs: route.timeout,
   };
 }
 
-function compileAction({ stable, candidate, flag, upstream, path, respond }: RouteFile): RouteAction {
+function compileCondition({ body, header, query }: RouteFile["stable_for"][number]): Condition {
+  if (body !== undefined) return { kind: "body", pointer: body };
+  if (header !== undefined) return { kind: "header", name: header.toLowerCase() };
+  if (query !== undefined) return { kind: "query", name: query };
+  throw new Error("a condition of nothing passed the checks");
+}
+
+function compileAction({ stable, stable_for, candidate, flag, upstream, path, respond }: RouteFile): RouteAction {
   if (respond !== undefined) return { kind: "respond", status: respond.status, contentType: respond.content_type, body: respond.body };
   if (upstream !== undefined) return { kind: "forward", target: compileTarget({ upstream, path }) };
   if (stable !== undefined && candidate !== undefined && flag !== undefined) {
-    return { kind: "split", flag, stable: compileTarget(stable), candidate: compileTarget(candidate) };
+    const stableFor = stable_for.map((given) => ({ when: compileCondition(given), target: compileTarget(given) }));
+    return { kind: "split", flag, stable: compileTarget(stable), stableFor, candidate: compileTarget(candidate) };
   }
   throw new Error("a route without an action passed the checks");
 }
@@ -154,7 +206,15 @@ function compileSettings({
       weightBp: percentage,
       override: override_global,
     })),
-    fallback: { enabled: fallback_system.enabled, responseTimeMs: response_time, errorRateBp: error_rate, accuracyBp: accuracy },
+    fallback: {
+      enabled: fallback_system.enabled,
+      responseTimeMs: response_time,
+      errorRateBp: error_rate,
+      accuracyBp: accuracy,
+      hedge: fallback_system.hedge,
+      budgetBp: fallback_system.budget,
+      breaker: fallback_system.breaker,
+    },
     samplingBp: monitoring_enhanced.enabled ? monitoring_enhanced.sampling_rate : 0,
   };
 }

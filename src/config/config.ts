@@ -1,4 +1,4 @@
-import type { AssignedArm } from "../core/words.ts";
+import type { AssignedArm, BreakerMode, Sign } from "../core/words.ts";
 
 /**
  * The configuration as the program uses it: complete, validated, with the unit in each name. `parse.ts` makes it from
@@ -19,6 +19,8 @@ export interface Config {
   /** The engine that moves bytes. */
   readonly transport: "wire" | "node";
   readonly trustedHops: readonly string[];
+  /** Dialects of the user's own: the absolute path of the module by name. */
+  readonly dialects: Readonly<Record<string, string>>;
   readonly upstreams: readonly Upstream[];
   readonly routes: readonly Route[];
   readonly identity: readonly IdentitySource[];
@@ -84,14 +86,60 @@ export interface Upstream {
   readonly name: string;
   readonly endpoints: readonly Endpoint[];
   readonly dialect: string | undefined;
-  readonly health: { readonly path: string; readonly intervalMs: number; readonly timeoutMs: number } | undefined;
+  readonly health: Health | undefined;
+  readonly outliers: Outliers;
   readonly quality: Quality | undefined;
+  readonly signs: Signs | undefined;
   /** TLS handshake included. */
   readonly connectTimeoutMs: number;
   /** How long an idle connection is kept for reuse. */
   readonly keepAliveMs: number;
   /** Most connections to one endpoint from one worker. */
   readonly maxConnections: number;
+}
+
+/** What a healthy endpoint answers. */
+export interface Health {
+  readonly path: string;
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  /** Empty: any 2xx. */
+  readonly statuses: readonly number[];
+  /** What must stand in the JSON of the answer, if anything. */
+  readonly field: { readonly pointer: string; readonly equals: string | number | boolean } | undefined;
+}
+
+/** When an endpoint that goes on failing is left alone. */
+export interface Outliers {
+  /** Failures in a row; 0 ejects none. */
+  readonly consecutive: number;
+  /** The first time; each further time in a row by as much longer. */
+  readonly ejectedForMs: number;
+  /** Share of the upstream's endpoints that may be ejected at a time, in basis points. */
+  readonly mostEjectedBp: number;
+}
+
+/** Failures that arrive as HTTP 200. */
+export interface Signs {
+  readonly enabled: readonly Sign[];
+  /** Where the things that they look at stand; those of the upstream's dialect where nothing is said. */
+  readonly paths: SignPaths;
+  /** What the upstream calls its algorithm where it has fallen back; undefined: the names that are known. */
+  readonly algorithms: readonly string[] | undefined;
+  /** Equal scores are a sign only if every confidence is at or below this, 0..1. */
+  readonly confidenceAtMost: number;
+}
+
+/** JSON pointers in which `*` stands for every element. */
+export interface SignPaths {
+  readonly success?: string | undefined;
+  readonly algorithm?: string | undefined;
+  readonly fallbackFlags?: readonly string[] | undefined;
+  readonly matches?: string | undefined;
+  readonly answerIds?: string | undefined;
+  readonly requestIds?: string | undefined;
+  readonly scores?: string | undefined;
+  readonly confidences?: string | undefined;
 }
 
 /** Where an answer says how good it is. */
@@ -114,14 +162,29 @@ export interface Route {
     readonly prefix: boolean;
   };
   readonly action: RouteAction;
+  /** What its clients speak; undefined: bodies pass as they are. */
+  readonly dialect: string | undefined;
   readonly idempotent: boolean;
   readonly timeoutMs: number;
 }
 
 export type RouteAction =
-  | { readonly kind: "split"; readonly flag: string; readonly stable: Target; readonly candidate: Target }
+  | {
+      readonly kind: "split";
+      readonly flag: string;
+      readonly stable: Target;
+      /** Other stable upstreams for some requests; the first that fits wins. */
+      readonly stableFor: readonly { readonly when: Condition; readonly target: Target }[];
+      readonly candidate: Target;
+    }
   | { readonly kind: "forward"; readonly target: Target }
   | { readonly kind: "respond"; readonly status: number; readonly contentType: string; readonly body: string };
+
+/** What a request must have: a field, a query parameter, or something that is not empty in its JSON. */
+export type Condition =
+  | { readonly kind: "header"; readonly name: string }
+  | { readonly kind: "query"; readonly name: string }
+  | { readonly kind: "body"; readonly pointer: string };
 
 export interface Target {
   readonly upstream: string;
@@ -176,6 +239,8 @@ export interface Limits {
   readonly observedAttempts: number;
   /** How long such an attempt may go on after its request began. */
   readonly observedForMs: number;
+  /** How long the answer to a request with an idempotency key is remembered; 0: not at all. */
+  readonly idempotencyTtlMs: number;
 }
 
 export interface AccessLog {
@@ -213,8 +278,13 @@ export interface SegmentRule {
 export interface FallbackSettings {
   readonly enabled: boolean;
   readonly responseTimeMs: number;
-  /** Kept for the arm breaker; no single answer is judged by it. Basis points. */
+  /** Above it the arm's breaker opens; no single answer is judged by it. Basis points. */
   readonly errorRateBp: number;
-  /** Floor of an answer's quality. Basis points. */
+  /** Floor of an answer's quality; and of the share of answers that are good enough, below which the arm's breaker opens. Basis points. */
   readonly accuracyBp: number;
+  /** Whether the stable arm is started beside a candidate that takes long. */
+  readonly hedge: boolean;
+  /** Extra requests to the stable arm, as a share of the candidate's, in basis points. */
+  readonly budgetBp: number;
+  readonly breaker: BreakerMode;
 }

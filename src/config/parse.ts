@@ -1,6 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { readFile } from "node:fs/promises";
 import { checkCertificates } from "./certificates.ts";
+import { checkDialects, warnAboutDialects } from "./check-dialects.ts";
 import { checkAll, warnAll } from "./checks.ts";
 import { compile } from "./compile.ts";
 import type { Config } from "./config.ts";
@@ -27,10 +28,15 @@ export function parseConfig(text: string, environment: Environment, surroundings
   const parsed = configSchema.safeParse(tree.data);
   const draft = draftOf(tree.data);
   const certificates = checkCertificates(draft, surroundings);
-  const findings = [...(parsed.success ? [] : findingsOf(parsed.error.issues, tree.data)), ...checkAll(draft), ...certificates.problems];
+  const findings = [
+    ...(parsed.success ? [] : findingsOf(parsed.error.issues, tree.data)),
+    ...checkAll(draft),
+    ...certificates.problems,
+    ...checkDialects(draft, surroundings),
+  ];
   const problems = [...tree.problems, ...withoutEchoes(findings.map(tree.locate), tree.problems)];
   if (problems.length > 0 || !parsed.success) return { problems: inOrder(problems) };
-  const warnings = [...warnAll(draft), ...certificates.warnings].map(tree.locate);
+  const warnings = [...warnAll(draft), ...certificates.warnings, ...warnAboutDialects(draft)].map(tree.locate);
   return { config: compile(parsed.data, environment, surroundings), warnings: inOrder(warnings) };
 }
 

@@ -173,6 +173,11 @@ export const limits = mapping(
       "Most candidate attempts of one worker that lost on latency and are left to finish so that their true duration is known. 0 leaves none: a candidate that is too slow is then only known as slower than the fallback time.",
     ),
     observed_for: defaulted(duration({ min: 1, max: HOUR }), "5s", "How long after the start of its request such an attempt is cut off."),
+    idempotency_ttl: defaulted(
+      duration({ min: 0, max: 30 * 24 * HOUR }),
+      "24h",
+      "How long the answer to a request with an `Idempotency-Key` is remembered on split routes that are not `idempotent`, so that a retry gets the same. 0 remembers none, and such requests then fall back only where no connection comes about.",
+    ),
   },
   "body_bytes: 100MiB",
 )

@@ -1,4 +1,5 @@
 import { METHODS } from "node:http";
+import { SIGNS } from "../core/words.ts";
 import { endpoint } from "./addresses.ts";
 import {
   choice,
@@ -9,6 +10,8 @@ import {
   pemFile,
   positive,
   required,
+  share,
+  TOKEN,
   text,
   toggle,
   unknownWord,
@@ -71,6 +74,8 @@ const method: Scalar<string> = {
   json: { type: "string" },
 };
 
+const headerField = text({ expected: "the name of a header", pattern: TOKEN, max: 64 });
+
 const jsonPointer: Scalar<string> = {
   kind: "JSON pointer",
   expected: "a JSON pointer (RFC 6901), * standing for every element, such as /matches/*/confidence",
@@ -81,26 +86,122 @@ const jsonPointer: Scalar<string> = {
   json: { type: "string", pattern: "^/" },
 };
 
+/** Whether there is such a dialect is seen with the whole file. */
+const dialectName = {
+  ...nameOf("the name of a dialect"),
+  kind: "dialect",
+  expected: "v1, v1-offers, nexten, v2, v2-jobs or one of dialects",
+};
+const DIALECTS_OWN = "Left out: where the upstream's dialect has it.";
+
+const ownDialects = required(
+  text({ kind: "path", expected: "the path of a module, such as dialects/ours.mjs", max: 1_024 }),
+  "Path of an ES module, relative to the folder of this file.",
+);
+
+export const dialects = named("a dialect", ownDialects, "ours: dialects/ours.mjs").prefault({}).meta({
+  description: "Dialects of your own, by name: modules that translate to and from the format between all dialects (docs/dialects.md).",
+});
+
 const upstream = mapping(
   {
     endpoints: list(required(endpoint, "Address of one backend."), "http://127.0.0.1:5062", 1).meta({
       description: "Addresses of the backends that answer for this upstream. All of them must be equals: a request may go to any.",
     }),
     dialect: optional(
-      text({ expected: "a short label", max: 64 }),
-      "Left out: none.",
-      "A label for people that says which request and answer format the backend speaks. Bodies pass untouched, whatever it says.",
+      dialectName,
+      "Left out: bodies pass as they are.",
+      "The format of requests and answers that the backend speaks: `v1`, `v1-offers`, `nexten`, `v2`, `v2-jobs`, or one of `dialects`. Where the clients of a route speak another, bodies are translated.",
     ),
     health: mapping(
       {
         path: required(plainPath, "Path that is asked."),
         interval: defaulted(duration({ min: 100, max: HOUR }), "5s", "Time between two checks of an endpoint."),
         timeout: defaulted(duration({ min: 10, max: HOUR }), "1s", "Longest time to wait for the answer of a check."),
+        status: list(required(whole({ min: 200, max: 599 }), "A status."), "200")
+          .prefault([])
+          .meta({
+            description: "Statuses of a healthy endpoint. Empty: any from 200 to 299.",
+          }),
+        field: mapping(
+          {
+            pointer: required(jsonPointer, "Where in the JSON of the answer it stands."),
+            equals: required(
+              text({ expected: "a text, a number, true or false" }),
+              "What must stand there. `true`, `false` and numbers mean themselves, and their texts.",
+            ),
+          },
+          "pointer: /status, equals: healthy",
+        )
+          .optional()
+          .meta({ description: "What must stand in the answer's JSON. Left out: its body is not read." }),
       },
       "path: /health",
     )
       .optional()
-      .meta({ description: "How endpoints are checked. Left out: they are not, and count as healthy." }),
+      .meta({
+        description:
+          "How endpoints are checked. Left out: whether they take connections is looked at, every five seconds. Requests go to healthy endpoints while there are any.",
+      }),
+    outliers: mapping(
+      {
+        consecutive: defaulted(
+          whole({ min: 0, max: 1_000 }),
+          5,
+          "Failures in a row (no connection, broken off, too late, status 500 and above) after which an endpoint is left alone. 0 leaves none alone.",
+        ),
+        ejected_for: defaulted(
+          duration({ min: 100, max: HOUR }),
+          "10s",
+          "For how long, the first time; each further time in a row by as much longer, up to ten times.",
+        ),
+        most: defaulted(
+          share,
+          "50%",
+          "Share of the endpoints that may be left alone at a time, rounded down: 10% of three is none. If none can be used, all are.",
+        ),
+      },
+      "consecutive: 5",
+    )
+      .prefault({})
+      .meta({ description: "When an endpoint that goes on failing is left alone, while there are others." }),
+    signs: mapping(
+      {
+        enabled: list(required(choice(SIGNS), "A sign."), "success-false, empty-matches", 1).meta({
+          description:
+            "Which are looked for: `not-json`, `success-false`, `fallback-flag`, `fallback-algorithm`, `empty-matches`, `missing-ids`, `foreign-ids`, `equal-scores`.",
+        }),
+        paths: mapping(
+          {
+            success: optional(jsonPointer, DIALECTS_OWN, "A boolean; `false` is `success-false`."),
+            algorithm: optional(jsonPointer, DIALECTS_OWN, "A name; one of `algorithms` is `fallback-algorithm`."),
+            fallback_flags: list(required(jsonPointer, "A boolean; `true` is `fallback-flag`."), "/metadata/fallback")
+              .optional()
+              .meta({ description: "Booleans of which any that is `true` is `fallback-flag`. Left out: those of the upstream's dialect." }),
+            matches: optional(jsonPointer, DIALECTS_OWN, "The list of matches."),
+            answer_ids: optional(jsonPointer, DIALECTS_OWN, "The id in each match."),
+            request_ids: optional(jsonPointer, DIALECTS_OWN, "The id of each thing that a request asks about."),
+            scores: optional(jsonPointer, DIALECTS_OWN, "The score of each match."),
+            confidences: optional(jsonPointer, DIALECTS_OWN, "The confidence of each match."),
+          },
+          "matches: /results",
+        )
+          .prefault({})
+          .meta({ description: "Where the things that signs look at stand, as JSON pointers." }),
+        algorithms: list(required(text({ expected: "the name of an algorithm" }), "A name."), "fallback_basic")
+          .optional()
+          .meta({
+            description: "Names of algorithms that say that the backend has fallen back. Left out: those that are known of V1 and V2.",
+          }),
+        confidence: defaulted(share, "60%", "Equal scores are a sign only if no confidence is above this."),
+      },
+      "enabled: [success-false, empty-matches]",
+    )
+      .optional()
+      .meta({
+        description:
+          "Failures that arrive as HTTP 200. On the candidate arm an answer that shows one is replaced by the stable arm's. Left out: none is looked for.",
+      }),
     quality: mapping(
       {
         pointer: required(jsonPointer, "Where in the JSON of an answer the figure stands; `*` stands for every element."),
@@ -192,10 +293,28 @@ export const route = mapping(
     ).meta({ description: "Which requests the route takes. Routes are tried in the order of the file; the first that matches wins." }),
     stable: target("A split route: the upstream that is trusted. It answers for the candidate too when that fails."),
     candidate: target("A split route: the upstream that traffic moves to."),
+    stable_for: list(
+      mapping(
+        {
+          body: optional(jsonPointer, "", "JSON pointer to something in the body that must be there and not be empty, `false`, 0 or null."),
+          header: optional(headerField, "", "Name of a header that must be there."),
+          query: optional(text({ expected: "the name of a query parameter" }), "", "Name of a query parameter that must be there."),
+          upstream: required(upstreamName, "The upstream that is then the stable one."),
+          path: optional(pathPattern, "Left out: the path as it came.", targetPath),
+        },
+        "body: /candidate_questionnaire, upstream: nexten",
+      ),
+      "{ body: /candidate_questionnaire, upstream: nexten }",
+    )
+      .prefault([])
+      .meta({
+        description:
+          "A split route: other stable upstreams for some requests. Each has one of `body`, `header` and `query`; the first that fits wins. A body longer than `limits.replay_bytes` fits none.",
+      }),
     dialect: optional(
-      text({ expected: "a short label", max: 64 }),
-      "Left out: none.",
-      "A label for people that says which format the clients of this route speak. Bodies pass untouched, whatever it says; where an upstream of the route is labelled otherwise, there is a warning.",
+      dialectName,
+      "Left out: bodies pass as they are.",
+      "The format that the clients of this route speak. Where an upstream speaks another, requests are translated for it and its answers back (docs/dialects.md).",
     ),
     flag: optional(nameOf("the name of a flag"), "A split route must have it.", "The flag that says who goes to the candidate."),
     upstream: optional(upstreamName, "", "A forwarding route: the upstream that gets every request."),

@@ -1,3 +1,4 @@
+import { BREAKER_MODES } from "../core/words.ts";
 import type { IdentitySource } from "./config.ts";
 import { network } from "./addresses.ts";
 import { nearest } from "./problem.ts";
@@ -158,7 +159,7 @@ const conditions = mapping(
     error_rate: defaulted(
       share,
       "1%",
-      "Share of failed candidate answers that is still normal; kept for breakers and figures, no single answer is judged by it. Live: `fallback.error_rate`.",
+      "Share of failed candidate answers above which the candidate gets no requests for a while; no single answer is judged by it. 0 switches it off. Live: `fallback.error_rate`.",
     ),
     accuracy: defaulted(
       share,
@@ -209,6 +210,21 @@ export const flag = mapping(
           "`false`: the candidate's answers are served as they are, however slow or bad. Live: `fallback.enabled`.",
         ),
         conditions,
+        hedge: defaulted(
+          toggle,
+          false,
+          "`true`: the stable arm is started beside the candidate once that takes longer than nine in ten of its answers lately (20 to 100 ms); the first good answer is served. Live: `fallback.hedge`.",
+        ),
+        budget: defaulted(
+          share,
+          "20%",
+          "Extra requests to the stable arm, by fallback and hedge, as a share of the candidate's requests of the last ten seconds; three at a time are always allowed. When it is spent the breaker opens. Live: `fallback.budget`.",
+        ),
+        breaker: defaulted(
+          choice(BREAKER_MODES),
+          "auto",
+          "`auto`: the candidate gets no requests for a while when the budget is spent, when `error_rate` or `accuracy` are surely missed, or when it cannot be reached. `open` and `closed` set it by hand; `off`: neither breaker nor budget. Live: `fallback.breaker`.",
+        ),
       },
       "enabled: true",
     )

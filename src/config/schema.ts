@@ -10,6 +10,7 @@ export const configSchema = mapping(
     listeners: server.listeners,
     admin: server.admin,
     store: server.store,
+    dialects: traffic.dialects,
     upstreams: traffic.upstreams,
     routes: traffic.routes,
     flags: users.flags,

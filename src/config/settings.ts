@@ -1,8 +1,9 @@
 import { formatDuration, formatShare } from "../core/quantity.ts";
+import { BREAKER_MODES } from "../core/words.ts";
 import type { FlagSettings, SegmentRule } from "./config.ts";
 import { freeze } from "./freeze.ts";
 import { nearest } from "./problem.ts";
-import { duration, type Reading, type Scalar, share, toggle } from "./scalars.ts";
+import { choice, duration, type Reading, type Scalar, share, toggle } from "./scalars.ts";
 
 /**
  * The live settings of a flag as fields of a hash, which people write with any client: what each field means, what is
@@ -90,6 +91,21 @@ const FIXED: Readonly<Record<string, Field>> = {
     share,
     (settings, accuracyBp) => withFallback(settings, { accuracyBp }),
     ({ fallback }) => formatShare(fallback.accuracyBp),
+  ),
+  "fallback.hedge": field(
+    toggle,
+    (settings, hedge) => withFallback(settings, { hedge }),
+    ({ fallback }) => String(fallback.hedge),
+  ),
+  "fallback.budget": field(
+    share,
+    (settings, budgetBp) => withFallback(settings, { budgetBp }),
+    ({ fallback }) => formatShare(fallback.budgetBp),
+  ),
+  "fallback.breaker": field(
+    choice(BREAKER_MODES),
+    (settings, breaker) => withFallback(settings, { breaker }),
+    ({ fallback }) => fallback.breaker,
   ),
   "monitoring.sampling_rate": field(
     share,

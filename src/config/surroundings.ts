@@ -6,6 +6,8 @@ import type { Reading } from "./scalars.ts";
 export interface Surroundings {
   /** The text of another file that this one names; what is wrong is said in words that follow its name. */
   readonly readFile: (name: string) => Reading<string>;
+  /** The absolute path of a file that is named. */
+  readonly pathOf?: (name: string) => string;
   /** Milliseconds since 1970, by which certificates are valid or not. */
   readonly now: number;
 }
@@ -25,6 +27,7 @@ export function surroundingsOf(file: string, now: number): Surroundings {
   const known = new Map<string, Reading<string>>();
   return {
     now,
+    pathOf: (name) => resolve(folder, name),
     readFile(name) {
       const path = resolve(folder, name);
       const reading = known.get(path) ?? readWhole(path);

@@ -7,6 +7,9 @@ import { performance } from "node:perf_hooks";
  */
 const TICK_MS = 4;
 
+/** A thread that looks at its deadlines so much later than it meant to has been held up: by its own work, or for want of a processor. */
+const STALL_MS = 25;
+
 /** Who is told that its time is up. */
 export interface Expiring {
   expired(now: number): void;
@@ -69,6 +72,11 @@ export class Deadlines {
   #open = 0;
   /** When the clock was last looked at for what is due: now, to within a tick, as long as anything is set. For what need not be exact. */
   lately = 0;
+  /** When the next look was arranged. */
+  #woundAt = 0;
+  /** The last time in which the thread was held up. */
+  #stalledFrom = 0;
+  #stalledTo = 0;
   readonly #ticker: Ticker;
   #cancel: (() => void) | undefined;
 
@@ -97,7 +105,14 @@ export class Deadlines {
     deadline.next = ends;
     ends.previous = deadline;
     this.#open++;
-    if (this.#cancel === undefined) this.#wind();
+    if (this.#cancel === undefined) this.#wind(now);
+  }
+
+  /** Whether this thread was held up for a while between `from` and `now`, so that what took long then may have taken long for that. */
+  wasStalled(from: number, now: number): boolean {
+    if (Math.min(this.#stalledTo, now) - Math.max(this.#stalledFrom, from) > STALL_MS) return true;
+    // It may be late at this moment, and not know yet.
+    return this.#cancel !== undefined && now - Math.max(this.#woundAt + TICK_MS, from) > STALL_MS;
   }
 
   clear(deadline: Deadline): void {
@@ -138,14 +153,21 @@ export class Deadlines {
     if (this.#recent[ms % REMEMBERED]?.ms === ms) this.#recent[ms % REMEMBERED] = undefined;
   }
 
-  #wind(): void {
+  #wind(now: number): void {
+    this.#woundAt = now;
     this.#cancel ??= this.#ticker.tick(this.#look, TICK_MS);
   }
 
   readonly #look = (): void => {
     this.#cancel = undefined;
-    this.expire();
-    if (this.#open > 0) this.#wind();
+    const now = this.#now();
+    const due = this.#woundAt + TICK_MS;
+    if (now - due > STALL_MS) {
+      this.#stalledFrom = due;
+      this.#stalledTo = now;
+    }
+    this.expire(now);
+    if (this.#open > 0 && this.#cancel === undefined) this.#wind(this.#now());
   };
 }
 

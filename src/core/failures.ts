@@ -19,6 +19,7 @@ export const FAILURES = {
     proxyStatus: "http_request_error",
     title: "The request can be read in more than one way",
   },
+  "not-json": { status: 400, source: "downstream", proxyStatus: "http_request_error", title: "The request body is not JSON" },
   "ambiguous-user": {
     status: 400,
     source: "downstream",
@@ -34,6 +35,24 @@ export const FAILURES = {
   },
   "request-timeout": { status: 408, source: "downstream", proxyStatus: "http_request_error", title: "The request did not arrive in time" },
   "body-too-large": { status: 413, source: "downstream", proxyStatus: "http_request_error", title: "The request body is too large" },
+  "key-busy": {
+    status: 409,
+    source: "downstream",
+    proxyStatus: "http_request_denied",
+    title: "A request with this Idempotency-Key has no answer that can be given again",
+  },
+  "key-reused": {
+    status: 422,
+    source: "downstream",
+    proxyStatus: "http_request_denied",
+    title: "This Idempotency-Key was used for another request",
+  },
+  inexpressible: {
+    status: 422,
+    source: "downstream",
+    proxyStatus: "http_request_denied",
+    title: "The request cannot be said in the words of the backend",
+  },
   "uri-too-long": { status: 414, source: "downstream", proxyStatus: "http_request_error", title: "The request target is too long" },
   "expectation-failed": {
     status: 417,

@@ -26,10 +26,36 @@ export const OUTCOMES = [
 ] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
-/** Why an attempt was sent: the first one, again to the same upstream, or to the other arm. */
-export const ATTEMPT_KINDS = ["first", "retry", "fallback"] as const;
+/**
+ * Why an attempt was sent: the first one, again to the same upstream, to the other arm after or beside the first, or to an arm that is not
+ * trusted at present.
+ */
+export const ATTEMPT_KINDS = ["first", "retry", "fallback", "hedge", "probe"] as const;
 export type AttemptKind = (typeof ATTEMPT_KINDS)[number];
 
 /** Why the stable arm answered for the candidate. */
-export const FALLBACK_REASONS = ["latency", "error", "quality"] as const;
+export const FALLBACK_REASONS = ["latency", "error", "quality", "breaker", "hedge", "dialect"] as const;
 export type FallbackReason = (typeof FALLBACK_REASONS)[number];
+
+/** Formats of requests and answers that come with the program. */
+export const DIALECT_NAMES = ["v1", "v1-offers", "nexten", "v2", "v2-jobs"] as const;
+
+/** Failures that arrive as HTTP 200, in the order in which one of several that hold is named. */
+export const SIGNS = [
+  "not-json",
+  "success-false",
+  "fallback-flag",
+  "fallback-algorithm",
+  "empty-matches",
+  "missing-ids",
+  "foreign-ids",
+  "equal-scores",
+] as const;
+export type Sign = (typeof SIGNS)[number];
+/** What was wrong with an answer that came as a success: a sign, or what it says of its own quality. */
+export const DEFECTS = [...SIGNS, "quality"] as const;
+export type Defect = (typeof DEFECTS)[number];
+
+/** How the breaker of an arm is set: by its figures, by hand, or not there at all. */
+export const BREAKER_MODES = ["auto", "open", "closed", "off"] as const;
+export type BreakerMode = (typeof BREAKER_MODES)[number];

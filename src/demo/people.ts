@@ -5,7 +5,7 @@ export interface Person {
   readonly id: string;
   /** Value of `X-User-Segment`; undefined for most. */
   readonly segment: string | undefined;
-  /** One JSON body that both services understand: bodies pass untranslated. */
+  /** A request in the words of V1. */
   readonly body: string;
 }
 
@@ -75,8 +75,13 @@ function requestOf(index: number, random: () => number) {
     salary: 40 + Math.floor(random() * 30),
   }));
   return {
-    cv_data: { competences: skills, annees_experience: years, niveau_etudes: "Master" },
-    questionnaire_data: { adresse: city, salaire_souhaite: 48_000 },
+    // V1 has no field for a name and ignores this one; V2 demands it.
+    cv_data: {
+      nom: `Candidate ${index + 1}`,
+      competences: skills,
+      ...(sparse ? {} : { annees_experience: years, niveau_etudes: "Master" }),
+    },
+    questionnaire_data: { ...(sparse ? {} : { adresse: city }), salaire_souhaite: 48_000 },
     job_data: openings.map((opening) => ({
       id: opening.id,
       titre: opening.title,
@@ -85,21 +90,6 @@ function requestOf(index: number, random: () => number) {
       localisation: opening.city,
       type_contrat: "CDI",
       salaire: `${opening.salary}-${opening.salary + 12}K€`,
-    })),
-    candidate: {
-      name: `Candidate ${index + 1}`,
-      technical_skills: skills.map((name) => ({ name })),
-      experiences: sparse ? [] : [{ title: "Developer", company: "Before", duration_months: years * 12 }],
-      location: { city: sparse ? "" : city, country: "FR" },
-    },
-    offers: openings.map((opening) => ({
-      id: opening.id,
-      title: opening.title,
-      company: opening.company,
-      required_skills: opening.skills,
-      location: { city: opening.city },
-      salary_range: { min: opening.salary * 1_000, max: (opening.salary + 12) * 1_000 },
-      contract_type: "CDI",
     })),
     algorithm: "auto",
   };

@@ -45,10 +45,12 @@ upstreams:
     dialect: v2
     health: { path: /health }
     quality: { pointer: /matches/*/confidence, reduce: mean, scale: 1 }
+    signs: { enabled: [not-json, success-false, fallback-flag, fallback-algorithm, empty-matches, missing-ids, foreign-ids, equal-scores] }
 
 routes:
   - name: match
     match: { methods: [POST], path: ${MATCH_PATH} }
+    dialect: v1
     stable: v1
     candidate: { upstream: v2, path: /api/v2/match }
     flag: ${FLAG}

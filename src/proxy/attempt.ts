@@ -4,11 +4,13 @@ import type { AttemptKind, Outcome } from "../core/words.ts";
 import { decodeBody } from "../http/coding.ts";
 import type { ResponseHead } from "../http/head.ts";
 import { assess, type Verdict } from "../resilience/assess.ts";
-import { readQuality, type QualityReading } from "../resilience/quality.ts";
+import { isJson } from "../resilience/json-valid.ts";
+import type { Judgement } from "../resilience/signs.ts";
 import type { Call, CallFailure, CallHandler } from "../transport/transport.ts";
 import type { Context } from "./context.ts";
 import { HeldBody } from "./held-body.ts";
 import type { Destination } from "./routes.ts";
+import type { Said } from "./said.ts";
 
 /** An attempt that nobody waits for keeps no more of its answer than this, enough to read its quality. */
 const OBSERVED_BYTES = 262_144;
@@ -33,6 +35,8 @@ export interface AttemptOwner {
   attemptData(attempt: Attempt, chunk: Uint8Array): void;
   attemptEnded(attempt: Attempt): void;
   attemptFailed(attempt: Attempt, failure: CallFailure): void;
+  /** It is over, however; before any of the others that say so. `stalled`: this thread was held up meanwhile. */
+  attemptClosed(attempt: Attempt, outcome: Outcome, tookMs: number, stalled: boolean): void;
   /** The attempt has used up the time the route gives the candidate. */
   attemptLate(attempt: Attempt): void;
 }
@@ -46,6 +50,7 @@ export class Attempt implements Expiring, CallHandler {
   readonly to: Destination;
   readonly kind: AttemptKind;
   readonly startedAt: number;
+  readonly said: Said;
   readonly deadline = new Deadline(this);
   endedAt = 0;
   mode: "held" | "streaming" | "observed";
@@ -57,21 +62,29 @@ export class Attempt implements Expiring, CallHandler {
   trailers = NO_TRAILERS;
   bytes = 0;
   verdict: Verdict | undefined;
+  /** Its answer in the client's words, if those are others. */
+  translated: { readonly status: number; readonly body: Uint8Array } | undefined;
   failure: CallFailure | undefined;
-  readonly #wantsQuality: boolean;
+  readonly #isJudged: boolean;
   /** A body that came in one piece, lent or copied. */
   #lent: Uint8Array = NO_BYTES;
   /** One that came in several. */
   #held: HeldBody | undefined;
   #keeping = true;
 
-  constructor(owner: AttemptOwner, to: Destination, kind: AttemptKind, mode: "held" | "streaming", now: number) {
+  constructor(owner: AttemptOwner, to: Destination, said: Said, kind: AttemptKind, mode: "held" | "streaming", now: number) {
     this.owner = owner;
     this.to = to;
+    this.said = said;
     this.kind = kind;
     this.mode = mode;
     this.startedAt = now;
-    this.#wantsQuality = to.backend.qualitySteps !== undefined;
+    this.#isJudged = to.backend.judge !== undefined;
+  }
+
+  /** It was sent to the stable arm besides what the split gives that: the budget knows of it. */
+  get isExtra(): boolean {
+    return this.kind === "fallback" || this.kind === "hedge";
   }
 
   /** The whole body of a held answer. */
@@ -123,7 +136,13 @@ export class Attempt implements Expiring, CallHandler {
     this.cancel("timeout");
   }
 
+  /** It has taken too long, which counts against the endpoint it was sent to, whether or not it is left to finish. */
+  blame(): void {
+    if (!this.owner.context.deadlines.wasStalled(this.startedAt, performance.now())) this.call?.blame?.();
+  }
+
   expired(): void {
+    this.blame();
     if (this.mode === "observed") this.cut();
     else this.owner.attemptLate(this);
   }
@@ -140,7 +159,7 @@ export class Attempt implements Expiring, CallHandler {
   onHead(head: ResponseHead): void {
     this.head = head;
     if (this.mode === "streaming") {
-      this.#keeping = this.#wantsQuality;
+      this.#keeping = this.#isJudged;
       this.owner.attemptStarted(this);
     } else if (announcedBy(head) > this.owner.context.config.limits.answerBytes) this.#overflow();
   }
@@ -189,12 +208,16 @@ export class Attempt implements Expiring, CallHandler {
   onEnd(trailers: readonly string[]): void {
     this.trailers = trailers;
     this.state = "complete";
-    const reading = this.#readQuality();
-    this.verdict = assess(this.head?.status ?? 0, reading, this.owner.floorBp);
-    if (reading?.kind === "figure") {
-      this.owner.context.meters.quality(this.owner.routeIndex, this.to.backend.index, this.owner.segment, reading.ratio);
-    }
-    this.#close(this.verdict.outcome);
+    const { meters } = this.owner.context;
+    const { routeIndex } = this.owner;
+    const { index } = this.to.backend;
+    const judgement = this.#judge();
+    let verdict = assess(this.head?.status ?? 0, judgement, this.owner.floorBp);
+    if (judgement?.quality?.kind === "figure") meters.quality(routeIndex, index, this.owner.segment, judgement.quality.ratio);
+    if (!verdict.good && verdict.sign !== undefined) meters.defect(routeIndex, index, verdict.sign);
+    if (verdict.good && this.mode === "held" && this.said.translated !== undefined) verdict = this.#translate(verdict);
+    this.verdict = verdict;
+    this.#close(verdict.outcome);
     this.owner.attemptEnded(this);
   }
 
@@ -222,6 +245,11 @@ export class Attempt implements Expiring, CallHandler {
 
   /** Too long to judge: it goes to the client as it is, if the client still waits for it. */
   #overflow(): void {
+    if (this.said.translated !== undefined && this.mode === "held") {
+      this.call?.cancel();
+      this.onFailure({ kind: "bad-answer", detail: "the answer is too long to be translated (limits.answer_bytes)" });
+      return;
+    }
     this.#keeping = false;
     const held = this.#held?.pieces ?? [];
     this.#held = undefined;
@@ -230,13 +258,49 @@ export class Attempt implements Expiring, CallHandler {
     for (const chunk of held) this.owner.attemptData(this, chunk);
   }
 
-  #readQuality(): QualityReading | undefined {
-    const { config, qualitySteps } = this.to.backend;
+  /** What the answer says of itself, and what it shows. */
+  #judge(): Judgement | undefined {
+    const { judge } = this.to.backend;
     const { head } = this;
-    if (!this.#wantsQuality || !this.#keeping || config.quality === undefined || qualitySteps === undefined) return undefined;
+    if (judge === undefined || !this.#keeping) return undefined;
     if (head === undefined || head.status >= 300 || head.status === 204 || this.owner.method === "HEAD") return undefined;
-    const plain = decodeBody(this.body, head.get("content-encoding"), this.owner.context.config.limits.answerBytes);
-    return plain === undefined ? { kind: "not-json" } : readQuality(plain, config.quality, qualitySteps);
+    const plain = this.#plainBody(head);
+    if (plain === undefined) return { quality: undefined, sign: "not-json", detail: "the content coding cannot be read" };
+    return judge.judge(plain, this.#sentBody());
+  }
+
+  #plainBody(head: ResponseHead): Uint8Array | undefined {
+    return decodeBody(this.body, head.get("content-encoding"), this.owner.context.config.limits.answerBytes);
+  }
+
+  /** What it was sent, as long as that is known: what a client sent lies in memory that serves another request once it has its answer. */
+  #sentBody(): Uint8Array | undefined {
+    const { body, translated } = this.said;
+    return body.kind === "kept" && (translated !== undefined || !this.owner.answered) ? body.bytes : undefined;
+  }
+
+  #translate(verdict: Verdict): Verdict {
+    const { head, said, to } = this;
+    if (head === undefined || said.translated === undefined || to.translation === undefined) return verdict;
+    const { meters } = this.owner.context;
+    const plain = this.#plainBody(head);
+    // Below 400 what is no JSON is no answer; above, its status says enough.
+    const readable = plain !== undefined && (head.status >= 400 || isJson(plain));
+    const answer = readable ? to.translation.answer(head.status, plain, said.translated) : undefined;
+    if (answer !== undefined && !("inexpressible" in answer)) {
+      if (answer.dropped.length > 0) meters.dropped(this.owner.routeIndex, to.backend.index, answer.dropped.length);
+      this.translated = answer;
+      return verdict;
+    }
+    meters.inexpressible(this.owner.routeIndex, to.backend.index);
+    const detail = answer?.inexpressible ?? "the body is not JSON that can be read";
+    return { good: false, outcome: "bad-answer", reason: "dialect", sign: undefined, detail };
+  }
+
+  /** A client's own words for an answer that was not good, but is the best there is. */
+  translateAnyway(): { readonly status: number; readonly body: Uint8Array } | undefined {
+    if (this.translated === undefined && this.state === "complete") this.#translate({ good: true, outcome: "ok" });
+    return this.translated;
   }
 
   #close(outcome: Outcome): void {
@@ -248,9 +312,12 @@ export class Attempt implements Expiring, CallHandler {
     context.onProgress();
     context.deadlines.clear(this.deadline);
     if (this.mode === "observed") context.observed.delete(this);
+    const stalled = context.deadlines.wasStalled(this.startedAt, this.endedAt);
+    this.owner.attemptClosed(this, outcome, tookMs, stalled);
     // What a client's leaving cut short says nothing about the upstream.
     if (outcome === "cancelled") return;
     context.meters.attempt(routeIndex, this.to.backend.index, this.kind, outcome, tookMs);
+    if (stalled) context.meters.unjudged(routeIndex, this.to.backend.index);
   }
 }
 

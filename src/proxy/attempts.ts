@@ -1,6 +1,8 @@
 import { performance } from "node:perf_hooks";
-import type { AttemptKind, FallbackReason } from "../core/words.ts";
+import { Deadline, type Expiring } from "../core/deadlines.ts";
+import type { AttemptKind, FallbackReason, Outcome } from "../core/words.ts";
 import type { FailureCode } from "../core/failures.ts";
+import type { AttemptEnd } from "../resilience/arm-guard.ts";
 import { mayRetry, maySendAgain, type Means } from "../resilience/retry.ts";
 import type { CallFailure } from "../transport/transport.ts";
 import { Attempt, type AttemptOwner } from "./attempt.ts";
@@ -8,15 +10,20 @@ import type { Context } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Plan } from "./plan.ts";
 import type { Destination } from "./routes.ts";
+import { say, type Said } from "./said.ts";
+
+/** How often a request that waits for room in the budget looks for it. */
+const BUDGET_LOOK_MS = 8;
 
 /**
  * The sends of one exchange, and which of their answers its client gets.
  *
  * Armed (a fallback is wanted and the request may be sent twice): the first answer is held until it is complete and judged. Late, failed or
- * not good enough, the fallback is asked; a late attempt is left to finish, and is still used if the fallback fails too. Not armed: the
- * first answer goes to the client as it comes, and only a send that provably did nothing is made again elsewhere.
+ * not good enough, the fallback is asked, if the budget allows; a late attempt is left to finish, and is still used if the fallback fails too. With a
+ * hedge the fallback is asked before that, beside the first, and the first good answer wins. Not armed: the first answer goes to the client as it
+ * comes, and only a send that provably did nothing is made again elsewhere.
  */
-export class Attempts implements AttemptOwner {
+export class Attempts implements AttemptOwner, Expiring {
   readonly context: Context;
   readonly routeIndex: number;
   readonly segment: number;
@@ -30,6 +37,10 @@ export class Attempts implements AttemptOwner {
   readonly armed: boolean;
   readonly #exchange: Exchange;
   readonly #plan: Plan;
+  /** Of the hedge; then, while the budget is spent, of the next look at it. */
+  #deadline: Deadline | undefined;
+  /** Why the fallback is to be asked as soon as the budget has room. */
+  #wanted: { readonly reason: FallbackReason; readonly detail: string } | undefined;
   #fallback: Destination | undefined;
   #retries = 0;
   #timedOut = false;
@@ -43,19 +54,26 @@ export class Attempts implements AttemptOwner {
     this.#exchange = exchange;
     this.#plan = plan;
     this.#fallback = plan.fallback;
-    this.armed = plan.fallback !== undefined && exchange.idempotent && exchange.downstream.body.kind !== "stream";
+    this.armed = plan.fallback !== undefined && exchange.mayRepeat && exchange.downstream.body.kind !== "stream";
   }
 
   get answered(): boolean {
     return this.#exchange.answered;
   }
 
-  begin(now: number): void {
-    this.#send(this.#plan.first, "first", false, now);
+  /** `said`: the request in the words of the first. */
+  begin(said: Said, now: number): void {
+    const { guard, hedge, responseTimeMs } = this.#plan;
+    if (this.armed && hedge && guard !== undefined) {
+      const after = guard.hedgeAfter(now);
+      if (after < responseTimeMs) this.#wakeAfter(after, now);
+    }
+    this.#send(this.#plan.first, said, this.#exchange.isProbe ? "probe" : "first", false, now);
   }
 
   /** The client has left: nobody waits for anything. */
   abandon(): void {
+    this.#stopWaiting();
     for (const attempt of this.all) attempt.cancel("cancelled");
   }
 
@@ -63,8 +81,26 @@ export class Attempts implements AttemptOwner {
   timeOut(): void {
     this.#timedOut = true;
     this.#fallback = undefined;
-    for (const attempt of this.all) if (attempt.mode !== "observed") attempt.cancel("timeout");
+    this.#stopWaiting();
+    for (const attempt of this.all) {
+      if (attempt.mode === "observed") continue;
+      attempt.blame();
+      attempt.cancel("timeout");
+    }
     this.#settle();
+  }
+
+  /** The first has taken so long that the fallback is started beside it; or the budget, which was spent, may have room again. */
+  expired(now: number): void {
+    if (this.answered || this.fellBack !== undefined) return;
+    if (this.#wanted === undefined) {
+      const fallback = this.#reserve(now, true);
+      if (fallback !== undefined) this.#send(fallback.to, fallback.said, "hedge", false, now);
+      return;
+    }
+    const { reason, detail } = this.#wanted;
+    if (!this.#fallBack(reason, detail)) return;
+    for (const attempt of this.all) if (attempt.to === this.#plan.first) attempt.observe();
   }
 
   attemptInformed(_attempt: Attempt, status: number, fields: readonly string[]): void {
@@ -79,12 +115,11 @@ export class Attempts implements AttemptOwner {
     if (this.#exchange.answered) return false;
     const status = attempt.head?.status ?? 0;
     // Its status is judgement enough: an error does not become an answer by being long.
-    if (status >= 500 && this.#fallback !== undefined) {
+    if (status >= 500 && attempt.to === this.#plan.first && this.#fallBack("error", `status ${status}`)) {
       attempt.observe();
-      this.#fallBack("error", `status ${status}`);
       return false;
     }
-    for (const other of this.all) if (other !== attempt) other.observe();
+    this.#yield(attempt);
     this.#exchange.start(attempt);
     return true;
   }
@@ -95,8 +130,8 @@ export class Attempts implements AttemptOwner {
 
   attemptLate(attempt: Attempt): void {
     if (this.#exchange.answered) return;
-    attempt.observe();
-    this.#fallBack("latency", `no complete answer within ${this.#plan.responseTimeMs} ms`);
+    // Without anybody else to wait for, its own answer is all that can be had, however late.
+    if (this.#fallBack("latency", `no complete answer within ${this.#plan.responseTimeMs} ms`)) attempt.observe();
   }
 
   attemptEnded(attempt: Attempt): void {
@@ -109,8 +144,7 @@ export class Attempts implements AttemptOwner {
     const { verdict } = attempt;
     if (attempt.mode === "observed" || verdict === undefined) this.#settle();
     else if (verdict.good) this.#serve(attempt, attempt.endedAt);
-    else if (this.#fallback !== undefined) this.#fallBack(verdict.reason, verdict.detail);
-    else this.#settle();
+    else if (attempt.to !== this.#plan.first || !this.#fallBack(verdict.reason, verdict.detail)) this.#settle();
   }
 
   attemptFailed(attempt: Attempt, failure: CallFailure): void {
@@ -129,52 +163,114 @@ export class Attempts implements AttemptOwner {
     if (mayRetry(failed, means, { done: this.#retries, endpoints })) {
       this.#retries++;
       this.detail = failure.detail;
-      this.#send(attempt.to, "retry", failed.reuseRace, performance.now());
-    } else if (this.#fallback !== undefined && maySendAgain(failed, means)) this.#fallBack("error", failure.detail);
-    else {
-      this.detail = failure.detail;
-      this.#settle();
+      this.#send(attempt.to, attempt.said, "retry", failed.reuseRace, performance.now());
+      return;
     }
+    const elsewhere = attempt.to === this.#plan.first && maySendAgain(failed, means) && this.#fallBack("error", failure.detail);
+    if (elsewhere) return;
+    this.detail = failure.detail;
+    this.#settle();
+  }
+
+  attemptClosed(attempt: Attempt, outcome: Outcome, tookMs: number, stalled: boolean): void {
+    const { guard, limits, first } = this.#plan;
+    if (guard === undefined) return;
+    if (attempt.isExtra) guard.release(attempt.endedAt);
+    if (attempt.to !== first) return;
+    const end = stalled ? "unjudged" : endOf(attempt, outcome);
+    guard.record(attempt.endedAt, limits, end, this.#exchange.isProbe, this.#exchange.ticket);
+    if (end !== "unjudged" && end !== "unreachable") guard.observe(tookMs, attempt.endedAt);
   }
 
   #means(): Means {
     const { body } = this.#exchange.downstream;
-    return { idempotent: this.#exchange.idempotent, replayable: body.kind !== "stream" || !this.all.some((attempt) => attempt.sent) };
+    return { idempotent: this.#exchange.mayRepeat, replayable: body.kind !== "stream" || !this.all.some((attempt) => attempt.sent) };
   }
 
-  #fallBack(reason: FallbackReason, detail: string): void {
+  /** The fallback, if it can be asked: there is one, it can be told what is wanted, and the budget has room. Whoever gets it must ask it. */
+  #reserve(now: number, optional: boolean): { readonly to: Destination; readonly said: Said } | undefined {
     const to = this.#fallback;
-    if (to === undefined) return;
-    this.#fallback = undefined;
+    if (to === undefined) return undefined;
+    const said = say(this.#exchange, to);
+    const { guard, limits } = this.#plan;
+    if ("unsayable" in said) this.#fallback = undefined;
+    else if (guard === undefined || guard.takeExtra(now, limits, optional)) {
+      this.#fallback = undefined;
+      return { to, said };
+    }
+    return undefined;
+  }
+
+  /** Whether somebody else is asked now, or has been already and may still answer. */
+  #fallBack(reason: FallbackReason, detail: string): boolean {
+    const now = performance.now();
+    const hedged = this.all.some((attempt) => attempt.kind === "hedge" && attempt.state === "open");
+    const fallback = hedged ? undefined : this.#reserve(now, false);
+    if (!hedged && fallback === undefined) {
+      this.detail ??= detail;
+      this.#exchange.fallbackUnavailable = this.armed;
+      // Nobody is turned away for want of budget: whoever waits gets what falls free.
+      if (this.#fallback !== undefined) {
+        this.#wanted = { reason, detail };
+        this.#wakeAfter(BUDGET_LOOK_MS, now);
+      }
+      return false;
+    }
     this.#retries = 0;
+    this.#note(reason, detail);
+    if (fallback !== undefined) this.#send(fallback.to, fallback.said, "fallback", false, now);
+    return true;
+  }
+
+  #note(reason: FallbackReason, detail: string): void {
+    this.#stopWaiting();
+    if (this.fellBack !== undefined) return;
     this.fellBack = reason;
     this.detail = detail;
+    this.#exchange.fallbackUnavailable = false;
     this.context.meters.fallback(this.routeIndex, reason);
-    this.#send(to, "fallback", false, performance.now());
   }
 
-  #send(to: Destination, kind: AttemptKind, fresh: boolean, now: number): void {
-    const attempt = new Attempt(this, to, kind, this.armed ? "held" : "streaming", now);
+  #send(to: Destination, said: Said, kind: AttemptKind, fresh: boolean, now: number): void {
+    const attempt = new Attempt(this, to, said, kind, this.armed || said.translated !== undefined ? "held" : "streaming", now);
     this.all.push(attempt);
     if (this.armed && to === this.#plan.first) {
       const first = this.all[0] ?? attempt;
       this.context.deadlines.set(attempt.deadline, Math.max(0, this.#plan.responseTimeMs - (now - first.startedAt)), now);
     }
-    const call = to.backend.upstream.send(this.#exchange.requestFor(to, this.armed, fresh), attempt);
+    const call = to.backend.upstream.send(this.#exchange.requestFor(to, said, this.armed, fresh), attempt);
     attempt.call = call;
     // A body that turned out to be malformed as it was sent has ended the attempt before there was a call to cancel.
     if (attempt.state === "failed") call.cancel();
   }
 
   #serve(attempt: Attempt, now: number): void {
-    for (const other of this.all) if (other !== attempt) other.observe();
+    this.#yield(attempt);
+    if (attempt.kind === "hedge") this.#note("hedge", "the stable arm was quicker");
     this.#exchange.respond(attempt, now);
+  }
+
+  /** The others have lost. */
+  #yield(to: Attempt): void {
+    this.#stopWaiting();
+    for (const other of this.all) if (other !== to) other.observe();
+  }
+
+  #wakeAfter(ms: number, now: number): void {
+    this.#deadline ??= new Deadline(this);
+    this.context.deadlines.set(this.#deadline, ms, now);
+  }
+
+  #stopWaiting(): void {
+    this.#wanted = undefined;
+    if (this.#deadline !== undefined) this.context.deadlines.clear(this.#deadline);
   }
 
   /** Nobody else can be asked. Waits for what is still open; then serves the best there is. */
   #settle(): void {
     if (this.#exchange.answered) return;
-    if (this.#fallback !== undefined && this.fellBack === undefined && this.all.some((attempt) => attempt.state === "open")) return;
+    const open = this.all.some((attempt) => attempt.state === "open");
+    if (this.#fallback !== undefined && this.fellBack === undefined && open) return;
     const best = bestOf(this.all);
     if (best?.verdict?.good) {
       // A late answer of the loser is no match for a winner that is still on its way.
@@ -182,7 +278,8 @@ export class Attempts implements AttemptOwner {
       this.#serve(best, performance.now());
       return;
     }
-    if (!this.#timedOut && this.all.some((attempt) => attempt.state === "open")) return;
+    if (!this.#timedOut && (open || this.#wanted !== undefined)) return;
+    this.#stopWaiting();
     if (best !== undefined) this.#serve(best, performance.now());
     else this.#exchange.fail(this.#failureCode(), this.detail ?? "");
   }
@@ -191,6 +288,21 @@ export class Attempts implements AttemptOwner {
     if (this.#timedOut) return "upstream-timeout";
     const failures = this.all.map((attempt) => attempt.failure?.kind).filter((kind) => kind !== undefined);
     return failures.length > 0 && failures.every((kind) => kind === "connect-failed") ? "upstream-unreachable" : "upstream-failed";
+  }
+}
+
+/** What a breaker is told of an attempt. */
+function endOf({ verdict }: Attempt, outcome: Outcome): AttemptEnd {
+  switch (outcome) {
+    case "ok":
+      return "ok";
+    case "connect-failed":
+      return "unreachable";
+    case "cancelled":
+    case "refused":
+      return "unjudged";
+    default:
+      return verdict !== undefined && !verdict.good && verdict.sign === "quality" ? "bad-quality" : "error";
   }
 }
 

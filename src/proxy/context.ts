@@ -8,8 +8,11 @@ import type { AccessLog } from "../telemetry/access-log.ts";
 import type { Meters } from "../telemetry/meters.ts";
 import type { Attempt } from "./attempt.ts";
 import { createIdentityRules, type IdentityRules } from "./identify.ts";
+import { BUILT_IN } from "../dialects/registry.ts";
+import { guardBytes } from "../resilience/arm-guard.ts";
+import type { KeyedAnswers } from "./keyed-answers.ts";
 import type { ProxyOptions } from "./proxy.ts";
-import { compileBackends, compileRoutes, RouteTable } from "./routes.ts";
+import { compileBackends, compileRoutes, RouteTable, splitRoutes } from "./routes.ts";
 import { createTrust } from "./trust.ts";
 
 /** Fields of ours that a backend may not set, since operators believe them. */
@@ -63,6 +66,8 @@ export class Context {
   /** Keyed digests of users, for the log. */
   readonly digests = new Map<string, string>();
   readonly kills: Int32Array;
+  /** Undefined: no answer is remembered. */
+  readonly keyedAnswers: KeyedAnswers | undefined;
   readonly onProgress: () => void;
   readonly deadlines = new Deadlines();
   readonly routes: RouteTable;
@@ -84,9 +89,11 @@ export class Context {
     this.keyedHash = new KeyedHash(options.secret);
     this.forwarding = new Forwarding(config.name);
     this.kills = options.kills;
+    this.keyedAnswers = config.limits.idempotencyTtlMs > 0 ? options.keyedAnswers : undefined;
     this.onProgress = options.onProgress;
-    const backends = compileBackends(config, options.transport);
-    this.routes = new RouteTable(compileRoutes(config, backends));
+    const alone = { memory: new SharedArrayBuffer(guardBytes(splitRoutes(config).length, 1)), worker: 0, workers: 1 };
+    const means = { transport: options.transport, dialects: options.dialects ?? BUILT_IN, guards: options.guards ?? alone };
+    this.routes = new RouteTable(compileRoutes(config, compileBackends(config, means), means));
     this.identity = createIdentityRules(config, this.keyedHash);
     this.isTrusted = createTrust(config.trustedHops);
     this.requestDrops = createRequestDrops(config);

@@ -4,18 +4,21 @@ import type { FailureCode } from "../core/failures.ts";
 import { FAILURES } from "../core/failures.ts";
 import type { Arm, FallbackReason, Outcome } from "../core/words.ts";
 import type { Origin } from "../http/forwarded.ts";
-import { fieldLine } from "../http/head.ts";
+import { fieldLine, type ResponseHead } from "../http/head.ts";
 import type { Decision, Rules } from "../rollout/rules.ts";
 import type { Downstream, DownstreamHandler, UpstreamRequest } from "../transport/transport.ts";
 import type { Attempt } from "./attempt.ts";
 import type { Attempts } from "./attempts.ts";
+import type { KeyClaim } from "./claim.ts";
 import type { Context } from "./context.ts";
 import { begin, proceed } from "./handle.ts";
 import type { Identity } from "./identify.ts";
+import type { KeptAnswer } from "./keyed-answers.ts";
 import type { Plan } from "./plan.ts";
 import { record } from "./record.ts";
-import { answerOf, failureAnswer, upstreamEdits } from "./respond.ts";
+import { answerOf, failureAnswer, replayedAnswer, translatedAnswer, upstreamEdits } from "./respond.ts";
 import type { CompiledRoute, Destination } from "./routes.ts";
+import type { Said, Unsayable } from "./said.ts";
 import type { Upgrade } from "./upgrade.ts";
 
 /** One request with its story: what was read, decided, tried and answered. The only object that travels. */
@@ -48,8 +51,20 @@ export class Exchange implements Expiring, DownstreamHandler {
   outcome: Outcome = "ok";
   /** An answer has been begun; there is no other from here on. */
   answered = false;
-  /** The body was too long to be kept: the fallback that was wanted cannot be had. */
+  /** The fallback that was wanted cannot be had: the body is too long to be kept, or not to be said in its words, or the budget is spent. */
   fallbackUnavailable = false;
+  /** Why the other arm was asked in the first place, though the split said otherwise. */
+  diverted: FallbackReason | undefined;
+  /** It may be sent to a second backend: the route says so, or its answer is remembered under its key. */
+  mayRepeat = false;
+  idempotencyKey: string | undefined;
+  #said: Map<Destination, Said | Unsayable> | undefined;
+  claim: KeyClaim | undefined;
+  /** What the breaker said of it: whether it is one that tries out an arm, and what stands for its admission. */
+  isProbe = false;
+  ticket = 0;
+  /** The client has its answer, or has left. */
+  ended = false;
   /** Nothing has been waited for yet: it is still `startedAt`. */
   #beginning = true;
   readonly #deadline = new Deadline(this);
@@ -61,17 +76,13 @@ export class Exchange implements Expiring, DownstreamHandler {
     this.downstream = downstream;
   }
 
-  get idempotent(): boolean {
-    return this.route?.idempotent ?? false;
-  }
-
   get assigned(): Arm {
     return this.decision?.arm ?? "none";
   }
 
   /** Why the other arm was asked, if it was. */
   get fellBack(): FallbackReason | undefined {
-    return this.attempts?.fellBack ?? this.upgrade?.fellBack;
+    return this.attempts?.fellBack ?? this.upgrade?.fellBack ?? this.diverted;
   }
 
   get servedArm(): Arm {
@@ -84,7 +95,7 @@ export class Exchange implements Expiring, DownstreamHandler {
   }
 
   onBody(): void {
-    if (!this.answered) proceed(this, this.#beginning ? this.startedAt : performance.now());
+    if (!this.answered && !this.ended) proceed(this, this.#beginning ? this.startedAt : performance.now());
   }
 
   onBodyFailed(failure: FailureCode): void {
@@ -126,7 +137,13 @@ export class Exchange implements Expiring, DownstreamHandler {
     else if (this.upgrade !== undefined) {
       this.upgrade.cancel();
       this.fail("upstream-timeout", "");
-    } else this.attempts?.timeOut();
+    } else if (this.attempts === undefined) this.fail("upstream-timeout", "nothing could be sent in time");
+    else this.attempts.timeOut();
+  }
+
+  /** Its body by destination, as far as it has been translated. */
+  get said(): Map<Destination, Said | Unsayable> {
+    return (this.#said ??= new Map());
   }
 
   /** Begins to count the route's time. */
@@ -135,10 +152,10 @@ export class Exchange implements Expiring, DownstreamHandler {
   }
 
   /** The request as an upstream is to see it. */
-  requestFor(to: Destination, readsQuality: boolean, fresh: boolean): UpstreamRequest {
+  requestFor(to: Destination, { body, translated }: Said, isHeld: boolean, fresh: boolean): UpstreamRequest {
     const { downstream } = this;
-    const { head, body } = downstream;
-    const edits = upstreamEdits(this, readsQuality && to.backend.qualitySteps !== undefined);
+    const { head } = downstream;
+    const edits = upstreamEdits(this, translated !== undefined || (isHeld && to.backend.judge !== undefined));
     return { method: head.method, target: to.targetFor(head.target), from: head, edits, body, downstream, fresh };
   }
 
@@ -146,10 +163,31 @@ export class Exchange implements Expiring, DownstreamHandler {
   respond(attempt: Attempt, now: number): void {
     const { head } = attempt;
     if (this.answered || head === undefined) return;
+    if (attempt.said.translated !== undefined) return this.#respondTranslated(attempt, head, now);
     this.#serve(attempt, head.status);
     this.context.deadlines.clear(this.#deadline);
+    this.claim?.settle(head, head.status, attempt.body, attempt.to.backend.name);
     const bodyless = head.status === 304 || this.downstream.head.method === "HEAD";
     this.downstream.respond(answerOf(this, head, now), bodyless ? undefined : attempt.body, attempt.trailers, attempt.bodyLasts);
+  }
+
+  #respondTranslated(attempt: Attempt, head: ResponseHead, now: number): void {
+    const translated = attempt.translateAnyway();
+    if (translated === undefined) {
+      const detail = attempt.verdict?.good === false ? attempt.verdict.detail : "the answer cannot be said in the client's words";
+      return this.fail("upstream-failed", detail);
+    }
+    this.#serve(attempt, translated.status);
+    this.context.deadlines.clear(this.#deadline);
+    this.claim?.settle(head, translated.status, translated.body, attempt.to.backend.name);
+    this.downstream.respond(translatedAnswer(this, head, translated.status, now), translated.body, attempt.trailers, true);
+  }
+
+  /** Gives the client an answer that was remembered. */
+  replay({ status, fields, body, servedBy }: KeptAnswer): void {
+    this.answered = true;
+    this.status = status;
+    this.downstream.respond(replayedAnswer(this, status, fields, servedBy), body, [], true);
   }
 
   /** Begins an answer that is passed on as it comes. */
@@ -159,6 +197,7 @@ export class Exchange implements Expiring, DownstreamHandler {
     const now = performance.now();
     this.#serve(attempt, head.status);
     this.#wait(now);
+    this.claim?.pass(head, head.status, attempt.to.backend.name);
     this.downstream.start(answerOf(this, head, now));
   }
 
@@ -195,6 +234,7 @@ export class Exchange implements Expiring, DownstreamHandler {
     this.detail = detail === "" ? undefined : detail;
     this.status = FAILURES[failure].status;
     this.outcome = outcomeOf(failure);
+    this.claim?.free();
     const { head, body } = failureAnswer(this, failure, detail, lines);
     this.downstream.respond(head, body, []);
   }
@@ -223,6 +263,7 @@ export class Exchange implements Expiring, DownstreamHandler {
       this.status = 499;
       this.breakOff("cancelled", "the client stopped reading");
     } else {
+      this.served?.blame();
       this.served?.cancel("timeout");
       this.breakOff("timeout", "the upstream stopped sending");
     }
@@ -244,8 +285,10 @@ export class Exchange implements Expiring, DownstreamHandler {
   }
 
   #record(bytes: number): void {
+    this.ended = true;
     if (this.#recorded) return;
     this.#recorded = true;
+    this.claim?.free();
     record(this, bytes);
   }
 }

@@ -3,8 +3,11 @@ import type { FlagState } from "../rollout/flag-state.ts";
 import type { AccessLog } from "../telemetry/access-log.ts";
 import type { Meters } from "../telemetry/meters.ts";
 import type { Accept, Transport } from "../transport/transport.ts";
+import type { Dialect } from "../dialects/dialect.ts";
 import { Context } from "./context.ts";
 import { Exchange } from "./exchange.ts";
+import type { KeyedAnswers } from "./keyed-answers.ts";
+import type { GuardMemory } from "./route-guard.ts";
 import { problemAnswer } from "./respond.ts";
 import { FAILURES } from "../core/failures.ts";
 
@@ -34,6 +37,12 @@ export interface ProxyOptions {
    * these are what shows that a busy thread gets on.
    */
   readonly onProgress: () => void;
+  /** All that the configuration may name. Those that come with the program unless given. */
+  readonly dialects?: ReadonlyMap<string, Dialect>;
+  /** Shared with the other workers; memory of its own unless given. */
+  readonly guards?: GuardMemory;
+  /** Where answers are remembered under idempotency keys. Unless given, none is. */
+  readonly keyedAnswers?: KeyedAnswers;
 }
 
 export function createProxy(options: ProxyOptions): Proxy {

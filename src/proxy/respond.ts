@@ -1,12 +1,13 @@
 import { performance } from "node:perf_hooks";
 import { FAILURES, type FailureCode } from "../core/failures.ts";
 import { randomHex } from "../core/random-id.ts";
+import type { Dialect } from "../dialects/dialect.ts";
 import { fieldLine, type HeadEdits, type ResponseHead } from "../http/head.ts";
 import { createTraceparent, isRequestId, traceIdOf } from "../http/trace.ts";
 import type { AnswerHead } from "../transport/transport.ts";
 import type { DropSets } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
-import { splitLines, type Fallback } from "./story.ts";
+import { servedLines, splitLines, type Fallback } from "./story.ts";
 
 /** Our own fields: nobody else's are passed on, either way. */
 const OWN_PREFIX = "x-crossfade-";
@@ -64,6 +65,39 @@ export function answerOf(exchange: Exchange, from: ResponseHead | undefined, now
   return { status: from?.status ?? 200, reason: from?.reason ?? "", from, edits };
 }
 
+/** Speaks of the bytes that the upstream sent, which are others now. */
+const OF_THE_BYTES = [
+  "content-type",
+  "content-encoding",
+  "etag",
+  "last-modified",
+  "accept-ranges",
+  "content-md5",
+  "digest",
+  "content-digest",
+  "repr-digest",
+];
+const JSON_LINE = fieldLine("Content-Type", "application/json");
+const translatedDrops = new WeakMap<ReadonlySet<string>, ReadonlySet<string>>();
+
+/** An upstream's answer whose body has been translated. */
+export function translatedAnswer(exchange: Exchange, from: ResponseHead, status: number, now: number): AnswerHead {
+  const answer = answerOf(exchange, from, now);
+  const { edits } = answer;
+  let drop = translatedDrops.get(edits.drop);
+  if (drop === undefined) translatedDrops.set(edits.drop, (drop = new Set([...edits.drop, ...OF_THE_BYTES])));
+  return { ...answer, status, reason: status === from.status ? answer.reason : "", edits: { ...edits, drop, set: edits.set + JSON_LINE } };
+}
+
+/** An answer that was given before under the same key. */
+export function replayedAnswer(exchange: Exchange, status: number, fields: readonly string[], servedBy: string): AnswerHead {
+  const answer = answerOf(exchange, undefined, performance.now());
+  const tells = exchange.context.config.responseHeaders !== "none";
+  let set = answer.edits.set + (tells ? servedLines(servedBy) : "") + fieldLine("X-Crossfade-Replayed", "true");
+  for (let i = 0; i + 1 < fields.length; i += 2) set += fieldLine(fields[i] ?? "", fields[i + 1] ?? "");
+  return { ...answer, status, edits: { ...answer.edits, set } };
+}
+
 function fallbackOf(exchange: Exchange): Fallback {
   return exchange.fellBack ?? (exchange.fallbackUnavailable ? "unavailable" : undefined);
 }
@@ -77,7 +111,7 @@ export function failureAnswer(
 ): { head: AnswerHead; body: Uint8Array } {
   // What went wrong behind us, with its addresses, is for those only who may see what is behind us.
   const internal = FAILURES[failure].source !== "downstream" && exchange.context.config.responseHeaders === "none";
-  const answer = problemAnswer(exchange.context.config.name, failure, internal ? "" : detail, exchange.requestId);
+  const answer = problemAnswer(exchange.context.config.name, failure, internal ? "" : detail, exchange.requestId, exchange.route?.dialect);
   const { edits } = answerOf(exchange, undefined, performance.now());
   const set = answer.head.edits.set + lines + edits.set;
   return { head: { ...answer.head, edits: { ...answer.head.edits, common: edits.common ?? NO_LINES, set } }, body: answer.body };
@@ -89,6 +123,7 @@ export function problemAnswer(
   failure: FailureCode,
   detail: string,
   requestId: string,
+  dialect?: Dialect,
 ): { head: AnswerHead; body: Uint8Array } {
   const { status, title, proxyStatus } = FAILURES[failure];
   const problem = {
@@ -99,10 +134,11 @@ export function problemAnswer(
     ...(detail === "" ? {} : { detail }),
     ...(requestId === "" ? {} : { request_id: requestId }),
   };
-  let set = fieldLine("Content-Type", "application/problem+json");
+  let set = fieldLine("Content-Type", dialect === undefined ? "application/problem+json" : "application/json");
   if (proxyStatus !== undefined) set += fieldLine("Proxy-Status", `${name}; error=${proxyStatus}`);
   return {
     head: { status, reason: "", from: undefined, edits: { drop: new Set(), dropPrefix: undefined, set } },
-    body: Buffer.from(JSON.stringify(problem)),
+    // Clients of a dialect know errors in its shape only.
+    body: Buffer.from(JSON.stringify(dialect?.writeError(status, detail === "" ? title : `${title}: ${detail}`) ?? problem)),
   };
 }

@@ -5,7 +5,10 @@ import type { Exchange } from "./exchange.ts";
 import type { Plan } from "./plan.ts";
 import { answerOf } from "./respond.ts";
 import type { Destination } from "./routes.ts";
+import type { Said } from "./said.ts";
 import { servedLines } from "./story.ts";
+
+const UNTRANSLATED: Said = { body: { kind: "none" }, translated: undefined };
 
 /**
  * Opens a tunnel for an upgrade request. The arm is chosen once, when it opens; an arm that cannot be connected to is replaced by the
@@ -35,7 +38,7 @@ export class Upgrade implements TunnelHandler {
     const told = this.#exchange.context.config.responseHeaders === "all" ? servedLines(name) : "";
     const set = edits.set + told;
     this.#to = to;
-    this.#call = to.backend.upstream.tunnel(this.#exchange.requestFor(to, false, false), { ...edits, set }, this);
+    this.#call = to.backend.upstream.tunnel(this.#exchange.requestFor(to, UNTRANSLATED, false, false), { ...edits, set }, this);
   }
 
   onOpen(status: number): void {

@@ -1,5 +1,6 @@
 import type { Quality } from "../config/config.ts";
-import { readFigures, type Step } from "./json-figures.ts";
+import { figureAt } from "./json-figures.ts";
+import type { Finds } from "./json-scan.ts";
 
 /** What an answer says of itself: a figure 0..1, nothing where the figure should stand, or no JSON at all. */
 export type QualityReading =
@@ -7,28 +8,25 @@ export type QualityReading =
   | { readonly kind: "missing" }
   | { readonly kind: "not-json" };
 
-const WORDS: Readonly<Record<string, number>> = { very_high: 0.95, high: 0.85, medium: 0.65, low: 0.4, very_low: 0.2 };
+const MISSING: QualityReading = { kind: "missing" };
 
-/** Reads the quality of a complete body. Never throws. */
-export function readQuality(body: Uint8Array, quality: Quality, steps: readonly Step[]): QualityReading {
-  const figures: number[] = [];
-  const { scale } = quality;
-  const worth = (word: string): number | undefined => (Object.hasOwn(WORDS, word) ? (WORDS[word] ?? 0) * scale : undefined);
-  if (!readFigures(body, steps, worth, figures)) return { kind: "not-json" };
-  if (figures.length === 0) return { kind: "missing" };
-  const ratio = reduce(figures, quality.reduce) / scale;
-  return { kind: "figure", ratio: Math.min(1, Math.max(0, ratio)) };
-}
-
-function reduce(figures: readonly number[], how: Quality["reduce"]): number {
-  switch (how) {
-    case "first":
-      return figures[0] ?? 0;
-    case "max":
-      return figures.reduce((a, b) => Math.max(a, b), -Infinity);
-    case "min":
-      return figures.reduce((a, b) => Math.min(a, b), Infinity);
-    case "mean":
-      return figures.reduce((sum, figure) => sum + figure, 0) / figures.length;
+/** The quality of a body that has been scanned, from what was found in the slot. */
+export function qualityOf(body: Uint8Array, finds: Finds, slot: number, { reduce, scale }: Quality): QualityReading {
+  const count = finds.count(slot);
+  let figures = 0;
+  let reduced = 0;
+  for (let i = 0; i < count; i++) {
+    const figure = figureAt(body, finds, slot, i, scale);
+    if (Number.isNaN(figure)) continue;
+    figures++;
+    if (figures === 1) reduced = figure;
+    else if (reduce === "mean") reduced += figure;
+    else if (reduce === "max") reduced = Math.max(reduced, figure);
+    else if (reduce === "min") reduced = Math.min(reduced, figure);
+    if (reduce === "first") break;
   }
+  if (figures === 0) return MISSING;
+  const ratio = (reduce === "mean" ? reduced / figures : reduced) / scale;
+  // Sums of figures beyond all measure may be no number.
+  return Number.isNaN(ratio) ? MISSING : { kind: "figure", ratio: Math.min(1, Math.max(0, ratio)) };
 }

@@ -1,4 +1,7 @@
 import type { Config } from "../config/config.ts";
+import type { AnswerStore } from "./keyed-answers.ts";
+import { createMemoryAnswers } from "./keyed-answers-memory.ts";
+import { createRedisAnswers } from "./keyed-answers-redis.ts";
 import { DEFAULT_PREFIX } from "./keys.ts";
 import { createLastGood } from "./last-good.ts";
 import type { StoreLog } from "./log.ts";
@@ -22,4 +25,20 @@ export function createStore({ config, instance, log, prefix = DEFAULT_PREFIX }: 
   const lastGood = createLastGood({ directory: stateDirectory || undefined, prefix: kept, log });
   if (store.kind === "memory") return createMemoryStore({ config, instance, lastGood });
   return createRedisStore({ config: { store, flags }, instance, log, prefix, lastGood });
+}
+
+interface AnswerStoreOptions {
+  readonly config: Pick<Config, "store" | "routes">;
+  /** How long an answer is remembered. */
+  readonly ttlMs: number;
+  readonly instance: string;
+  readonly log: StoreLog;
+}
+
+/** Where answers under idempotency keys are held: with the settings. */
+export function createAnswerStore({ config: { store, routes }, ttlMs, instance, log }: AnswerStoreOptions): AnswerStore {
+  // Where no route has a use for them nothing is ever asked, and no connection need be held.
+  const used = ttlMs > 0 && routes.some(({ idempotent, action }) => !idempotent && action.kind === "split");
+  if (store.kind === "memory" || !used) return createMemoryAnswers({ ttlMs, log });
+  return createRedisAnswers({ store, instance, ttlMs, log });
 }

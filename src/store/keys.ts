@@ -51,3 +51,8 @@ export function flagKeys(prefix: string, flag: string, segments: readonly string
 export function followedPrefixes(prefix: string, flag: string): readonly string[] {
   return ["flags", "allow", "deny", "segment:"].map((part) => `${prefix}{${flag}}:${part}`);
 }
+
+/** What was answered under an idempotency key: `digest` of the key and of whose it is. `owner` is the route, for those who look into Redis. */
+export function answerKey(prefix: string, owner: string, digest: string): string {
+  return `${prefix}{${owner}}:answer:${digest}`;
+}

@@ -1,6 +1,7 @@
 import { Redis, type RedisOptions } from "ioredis";
 import { randomHex } from "../core/random-id.ts";
 import type { Config } from "../config/config.ts";
+import { addressOf, SENTINEL_MS } from "./address.ts";
 import { faultCode, NoAnswer, WrongServer } from "./faults.ts";
 import { INVALIDATION_CHANNEL } from "./keys.ts";
 import type { Script } from "./scripts.ts";
@@ -35,9 +36,6 @@ interface SessionOptions {
   /** Longest wait for an answer; after it the session is over. */
   readonly answerTimeoutMs: number;
 }
-
-/** Longest wait for one Sentinel, which may be gone with its machine, before the next one is asked. */
-const SENTINEL_MS = 1_000;
 
 /** Opens a session, unless `closing` is aborted, which also ends one that is open. */
 export async function openSession(options: SessionOptions, closing: AbortSignal): Promise<Session> {
@@ -130,7 +128,7 @@ interface Connection {
 
 function connection(options: SessionOptions, name: string): Connection {
   const settings: RedisOptions & { readonly replyMapping: "legacy" } = {
-    ...target(options.store),
+    ...addressOf(options.store),
     // With version 3 of the protocol the client library drops the messages that tracking sends.
     protocol: 2,
     replyMapping: "legacy",
@@ -150,31 +148,6 @@ function connection(options: SessionOptions, name: string): Connection {
   redis.on("error", (error: unknown) => (last = error));
   redis.on("sentinelError", (error: unknown) => (last = error));
   return { redis, fault: () => last ?? new Error("it has closed the connection") };
-}
-
-function target(store: SessionOptions["store"]): RedisOptions {
-  if (store.kind === "sentinel") {
-    return {
-      sentinels: store.sentinels.map(({ host, port }) => ({ host, port })),
-      name: store.master,
-      username: store.username,
-      password: store.password,
-      sentinelPassword: store.sentinelPassword,
-      db: store.db,
-      sentinelRetryStrategy: () => null,
-      sentinelCommandTimeout: SENTINEL_MS,
-    };
-  }
-  const url = new URL(store.url);
-  const db = Number(url.pathname.slice(1));
-  return {
-    host: url.hostname.replace(/^\[|\]$/g, "") || "127.0.0.1",
-    port: url.port === "" ? 6379 : Number(url.port),
-    username: decodeURIComponent(url.username) || undefined,
-    password: decodeURIComponent(url.password) || undefined,
-    db: Number.isInteger(db) ? db : 0,
-    ...(url.protocol === "rediss:" ? { tls: {} } : {}),
-  };
 }
 
 /** Redis names the keys in an array, where its clients usually find text; nothing at all means every key. */

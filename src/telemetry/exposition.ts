@@ -1,6 +1,6 @@
 import { collectDefaultMetrics, Registry } from "prom-client";
 import type { Config } from "../config/config.ts";
-import { ARMS, ATTEMPT_KINDS, FALLBACK_REASONS, OUTCOMES } from "../core/words.ts";
+import { ARMS, ATTEMPT_KINDS, DEFECTS, FALLBACK_REASONS, OUTCOMES } from "../core/words.ts";
 import type { FlagState } from "../rollout/flag-state.ts";
 import { createCompatible } from "./compatible.ts";
 import { groupTable, writeCounters, writeHistograms } from "./grouping.ts";
@@ -20,8 +20,28 @@ export interface LiveFigures {
   /** `gauges` is undefined for a worker that does not run. */
   readonly workers: readonly { readonly worker: number; readonly restarts: number; readonly gauges: WorkerGauges | undefined }[];
   /** `up` is undefined where nothing checks the endpoint. */
-  readonly upstreams: readonly { readonly upstream: string; readonly endpoint: string; readonly up: boolean | undefined }[];
+  readonly upstreams: readonly {
+    readonly upstream: string;
+    readonly endpoint: string;
+    readonly up: boolean | undefined;
+    /** How often workers have left it alone. */
+    readonly ejections: number;
+  }[];
+  readonly breakers: readonly BreakerFigures[];
 }
+
+/** Of one split route. */
+export interface BreakerFigures {
+  readonly route: string;
+  /** The candidate's. */
+  readonly upstream: string;
+  readonly state: "closed" | "returning" | "half-open" | "open";
+  /** 1 is all of it. */
+  readonly budgetUsed: number;
+}
+
+/** Their order is their number in the metric. */
+const BREAKER_STATES: readonly BreakerFigures["state"][] = ["closed", "returning", "half-open", "open"];
 
 interface ExpositionOptions {
   readonly config: Config;
@@ -126,6 +146,18 @@ function writeTraffic(text: MetricText, config: Config, { tables }: MeterLayout,
   );
   writeCounters(
     text,
+    METRICS.defects,
+    groupTable(tables.defects, totals.defects, ([r = 0, u = 0, defect = 0]) => [route(r), upstream(u), word(DEFECTS, defect)]),
+  );
+  for (const name of ["unjudged", "dropped", "inexpressible"] as const) {
+    writeCounters(
+      text,
+      METRICS[name],
+      groupTable(tables[name], totals[name], ([r = 0, u = 0]) => [route(r), upstream(u)]),
+    );
+  }
+  writeCounters(
+    text,
     METRICS.malformed,
     groupTable(tables.malformed, totals.malformed, ([code = 0]) => [String(code)]),
   );
@@ -133,7 +165,7 @@ function writeTraffic(text: MetricText, config: Config, { tables }: MeterLayout,
   for (const [table, lost] of lostRecords(totals)) text.sample(METRICS.lost, [table], lost);
 }
 
-function writeLive(text: MetricText, { version, flags, storeUp, rejections, upstreams }: LiveFigures): void {
+function writeLive(text: MetricText, { version, flags, storeUp, rejections, upstreams, breakers }: LiveFigures): void {
   text.metric(METRICS.percentage);
   for (const { state } of flags) {
     text.sample(METRICS.percentage, [state.flag, ""], state.settings.weightBp / BP_PER_PERCENT);
@@ -154,6 +186,12 @@ function writeLive(text: MetricText, { version, flags, storeUp, rejections, upst
   for (const { upstream, endpoint, up } of upstreams) {
     if (up !== undefined) text.sample(METRICS.upstreamUp, [upstream, endpoint], Number(up));
   }
+  text.metric(METRICS.ejections);
+  for (const { upstream, endpoint, ejections } of upstreams) text.sample(METRICS.ejections, [upstream, endpoint], ejections);
+  text.metric(METRICS.breaker);
+  for (const { route, upstream, state } of breakers) text.sample(METRICS.breaker, [route, upstream], BREAKER_STATES.indexOf(state));
+  text.metric(METRICS.budget);
+  for (const { route, budgetUsed } of breakers) text.sample(METRICS.budget, [route], budgetUsed);
   text.metric(METRICS.build);
   text.sample(METRICS.build, [version, process.version], 1);
 }

@@ -1,5 +1,5 @@
 import type { Config } from "../config/config.ts";
-import { ARMS, ATTEMPT_KINDS, FALLBACK_REASONS, OUTCOMES } from "../core/words.ts";
+import { ARMS, ATTEMPT_KINDS, DEFECTS, FALLBACK_REASONS, OUTCOMES } from "../core/words.ts";
 import { durationEdges, qualityEdges } from "./edges.ts";
 import { tableBytes, type TablePlace, type TableShape } from "./series.ts";
 
@@ -9,7 +9,19 @@ export interface MeterLayout {
   readonly tables: Readonly<Record<TableName, TablePlace>>;
 }
 
-export const TABLE_NAMES = ["requests", "durations", "attempts", "quality", "fallbacks", "cuts", "malformed"] as const;
+export const TABLE_NAMES = [
+  "requests",
+  "durations",
+  "attempts",
+  "quality",
+  "fallbacks",
+  "cuts",
+  "defects",
+  "unjudged",
+  "dropped",
+  "inexpressible",
+  "malformed",
+] as const;
 export type TableName = (typeof TABLE_NAMES)[number];
 
 /** Numbers at the head of the buffer, before the tables. */
@@ -42,6 +54,10 @@ export function meterLayout(config: Config): MeterLayout {
     quality: shape([routes, upstreams, segments], qualityEdges(config)),
     fallbacks: shape([routes, FALLBACK_REASONS.length], undefined),
     cuts: shape([routes], undefined),
+    defects: shape([routes, upstreams, DEFECTS.length], undefined),
+    unjudged: shape([routes, upstreams], undefined),
+    dropped: shape([routes, upstreams], undefined),
+    inexpressible: shape([routes, upstreams], undefined),
     malformed: shape([STATUSES], undefined),
   };
   let bytes = GAUGE_BYTES;
@@ -57,6 +73,10 @@ export function meterLayout(config: Config): MeterLayout {
     quality: place("quality"),
     fallbacks: place("fallbacks"),
     cuts: place("cuts"),
+    defects: place("defects"),
+    unjudged: place("unjudged"),
+    dropped: place("dropped"),
+    inexpressible: place("inexpressible"),
     malformed: place("malformed"),
   };
   return { bytes, tables };

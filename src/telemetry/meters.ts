@@ -1,4 +1,4 @@
-import type { Arm, AttemptKind, FallbackReason, Outcome } from "../core/words.ts";
+import type { Arm, AttemptKind, Defect, FallbackReason, Outcome } from "../core/words.ts";
 
 /**
  * What the data path reports. Routes, upstreams and segments are given by their number in the configuration (order of
@@ -14,6 +14,14 @@ export interface Meters {
   fallback(route: number, reason: FallbackReason): void;
   /** A lost attempt that was still open when observation ended: its duration is known only as "at least". */
   observationCut(route: number): void;
+  /** What was wrong with an answer that came as a success. */
+  defect(route: number, upstream: number, defect: Defect): void;
+  /** An attempt that is held against nobody, for this thread was late itself. */
+  unjudged(route: number, upstream: number): void;
+  /** Parts of requests and answers, `count` of them, that a translation had no counterpart for. */
+  dropped(route: number, upstream: number, count: number): void;
+  /** A request or an answer that cannot be said in the other dialect. */
+  inexpressible(route: number, upstream: number): void;
   /** A request that no route saw: malformed, ambiguous, too large. */
   malformed(status: number): void;
 }

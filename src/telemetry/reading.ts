@@ -65,6 +65,10 @@ export function createReading(config: Config, buffers: () => readonly SharedArra
       quality: read("quality"),
       fallbacks: read("fallbacks"),
       cuts: read("cuts"),
+      defects: read("defects"),
+      unjudged: read("unjudged"),
+      dropped: read("dropped"),
+      inexpressible: read("inexpressible"),
       malformed: read("malformed"),
     };
   };

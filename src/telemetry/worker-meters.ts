@@ -1,5 +1,5 @@
 import type { Config } from "../config/config.ts";
-import { ARMS, ATTEMPT_KINDS, FALLBACK_REASONS, OUTCOMES } from "../core/words.ts";
+import { ARMS, ATTEMPT_KINDS, DEFECTS, FALLBACK_REASONS, OUTCOMES } from "../core/words.ts";
 import { GAUGES, meterLayout, type GaugeName } from "./meter-layout.ts";
 import type { Meters } from "./meters.ts";
 import { SeriesWriter } from "./series.ts";
@@ -35,6 +35,10 @@ export function createMeters(config: Config, buffer: SharedArrayBuffer): WorkerM
   const qualities = new SeriesWriter(buffer, layout.tables.quality);
   const fallbacks = new SeriesWriter(buffer, layout.tables.fallbacks);
   const cuts = new SeriesWriter(buffer, layout.tables.cuts);
+  const defects = new SeriesWriter(buffer, layout.tables.defects);
+  const unjudged = new SeriesWriter(buffer, layout.tables.unjudged);
+  const dropped = new SeriesWriter(buffer, layout.tables.dropped);
+  const inexpressible = new SeriesWriter(buffer, layout.tables.inexpressible);
   const malformed = new SeriesWriter(buffer, layout.tables.malformed);
   const gauges = new Float64Array(buffer, 0, GAUGES.length);
   gauges.fill(0);
@@ -58,6 +62,18 @@ export function createMeters(config: Config, buffer: SharedArrayBuffer): WorkerM
     },
     observationCut(route) {
       cuts.increment(route + 1);
+    },
+    defect(route, upstream, defect) {
+      defects.increment(route + 1, upstream, DEFECTS.indexOf(defect));
+    },
+    unjudged(route, upstream) {
+      unjudged.increment(route + 1, upstream);
+    },
+    dropped(route, upstream, count) {
+      for (let i = 0; i < count; i++) dropped.increment(route + 1, upstream);
+    },
+    inexpressible(route, upstream) {
+      inexpressible.increment(route + 1, upstream);
     },
     malformed(status) {
       malformed.increment(status);

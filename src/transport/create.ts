@@ -3,5 +3,5 @@ import type { CreateTransport } from "./transport.ts";
 import { createWireTransport } from "./wire/engine.ts";
 
 /** The engine that the configuration asks for. */
-export const createTransport: CreateTransport = (config) =>
-  config.transport === "wire" ? createWireTransport(config) : createNodeTransport(config);
+export const createTransport: CreateTransport = (config, board) =>
+  config.transport === "wire" ? createWireTransport(config, board) : createNodeTransport(config, board);

@@ -37,8 +37,11 @@ export interface ListenTls {
   readonly key: string;
 }
 
-/** Makes an engine. `clock` counts milliseconds from any origin. */
-export type CreateTransport = (config: Config) => Transport;
+/**
+ * Makes an engine. `board` is what it shares with others about endpoints (see `boardLength`); left out, nobody tells it of their health
+ * and it knows only what it sees itself.
+ */
+export type CreateTransport = (config: Config, board?: Int32Array) => Transport;
 
 /** What a listener asks of the exchanges above it. */
 export interface Accept {
@@ -149,6 +152,11 @@ export interface Upstream {
 export interface Call {
   /** Ends it; the handler hears nothing more. */
   cancel(): void;
+  /**
+   * It took too long, which counts against its endpoint; what comes of it afterwards no longer counts. To be called before
+   * {@link cancel} where the endpoint is why. Not there where nothing is learned of single endpoints.
+   */
+  blame?(): void;
   pause(): void;
   resume(): void;
 }
@@ -184,4 +192,6 @@ export interface CallFailure {
   readonly kind: "connect-failed" | "reset" | "bad-answer";
   /** For the log: what the system said. */
   readonly detail: string;
+  /** The engine itself would not send it, so that this says nothing of the endpoint. */
+  readonly unsendable?: boolean;
 }

@@ -31,7 +31,15 @@ const SETTINGS: FlagSettings = {
     { name: "beta_users", weightBp: 10_000, override: true },
     { name: "enterprise", weightBp: 0, override: true },
   ],
-  fallback: { enabled: true, responseTimeMs: 100, errorRateBp: 100, accuracyBp: 8_500 },
+  fallback: {
+    enabled: true,
+    responseTimeMs: 100,
+    errorRateBp: 100,
+    accuracyBp: 8_500,
+    hedge: false,
+    budgetBp: 2_000,
+    breaker: "auto" as const,
+  },
   samplingBp: 10_000,
 };
 
@@ -115,6 +123,19 @@ export function createFakeOperations(flagNames: readonly string[] = ["v2_migrati
           percentage: settings.weightBp / 100,
           segments: settings.segments.map(({ name, weightBp, override }) => ({ name, percentage: weightBp / 100, override, members: 2 })),
         })),
+        breakers: [
+          {
+            route: "match",
+            flag: "v2_migration",
+            upstream: "v2",
+            mode: "auto",
+            state: "open",
+            why: "budget",
+            since: "2026-11-22T13:00:00.000Z",
+            openings: 2,
+            window: { requests: 120, extra: 24, extraOpen: 3, budgetUsed: 1, judged: 100, errors: 7, badQuality: 0 },
+          },
+        ],
         rejections: [
           {
             flag: "v2_migration",

@@ -17,7 +17,7 @@ export async function startFakeProxy(t: Test, yaml: string): Promise<FakeProxy> 
   const sockets = new FakeSockets();
   // Runs when the proxy has been destroyed, so that it hears of the end of its connections.
   t.teardown(() => sockets.settle());
-  const proxy = await startProxy(t, (config) => createWireTransport(config, sockets), yaml);
+  const proxy = await startProxy(t, (config) => createWireTransport(config, undefined, sockets), yaml);
   const recording = new Recording();
   sockets.onConnect = (peer) => {
     const take = recording.open((text) => void peer.give(text));

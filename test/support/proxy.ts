@@ -1,6 +1,7 @@
 import type { Test } from "tap";
 import type { Config } from "../../src/config/config.ts";
 import { parseConfig } from "../../src/config/parse.ts";
+import type { KeyedAnswers } from "../../src/proxy/keyed-answers.ts";
 import { createProxy, type Proxy } from "../../src/proxy/proxy.ts";
 import type { FlagState } from "../../src/rollout/flag-state.ts";
 import type { AccessEntry } from "../../src/telemetry/access-log.ts";
@@ -38,6 +39,10 @@ export class Recorder {
   readonly qualities: number[] = [];
   readonly fallbacks: string[] = [];
   readonly malformed: number[] = [];
+  readonly defects: { readonly upstream: number; readonly defect: string }[] = [];
+  readonly unjudged: number[] = [];
+  readonly dropped: { readonly upstream: number; readonly count: number }[] = [];
+  readonly inexpressible: number[] = [];
   readonly log: AccessEntry[] = [];
   cuts = 0;
   #waiting: (() => void)[] = [];
@@ -61,6 +66,22 @@ export class Recorder {
     },
     observationCut: (): void => {
       this.cuts++;
+      this.#wake();
+    },
+    defect: (_route: number, upstream: number, defect: string): void => {
+      this.defects.push({ upstream, defect });
+      this.#wake();
+    },
+    unjudged: (_route: number, upstream: number): void => {
+      this.unjudged.push(upstream);
+      this.#wake();
+    },
+    dropped: (_route: number, upstream: number, count: number): void => {
+      this.dropped.push({ upstream, count });
+      this.#wake();
+    },
+    inexpressible: (_route: number, upstream: number): void => {
+      this.inexpressible.push(upstream);
       this.#wake();
     },
     malformed: (status: number): void => {
@@ -117,10 +138,16 @@ export interface ProxyExtras {
   readonly tls?: ListenTls;
   /** Texts of the files that the configuration names. */
   readonly files?: Readonly<Record<string, string>>;
+  readonly keyedAnswers?: KeyedAnswers;
 }
 
 /** Runs the data path in this process, on a port of its own. */
-export async function startProxy(t: Test, create: CreateTransport, yaml: string, { tls, files }: ProxyExtras = {}): Promise<TestProxy> {
+export async function startProxy(
+  t: Test,
+  create: CreateTransport,
+  yaml: string,
+  { tls, files, keyedAnswers }: ProxyExtras = {},
+): Promise<TestProxy> {
   const config = configOf(yaml, files);
   const transport = create(config);
   const recorder = new Recorder();
@@ -133,6 +160,7 @@ export async function startProxy(t: Test, create: CreateTransport, yaml: string,
     secret: Buffer.alloc(32, 7),
     kills,
     onProgress: () => {},
+    ...(keyedAnswers === undefined ? {} : { keyedAnswers }),
   });
   const port = await transport.listen({ name: "test", host: "127.0.0.1", port: 0, reusePort: false, tls }, proxy.accept);
   t.teardown(() => {
@@ -165,6 +193,8 @@ export function splitYaml(
     idempotent?: boolean;
     timeout?: string;
     quality?: boolean;
+    /** More of the flag's fallback_system. */
+    fallback?: string;
     extra?: string;
   } = {},
 ): string {
@@ -175,6 +205,7 @@ export function splitYaml(
     idempotent = true,
     timeout = "30s",
     quality = false,
+    fallback = "",
     extra = "",
   } = options;
   return `
@@ -211,5 +242,6 @@ flags:
     fallback_system:
       enabled: true
       conditions: { response_time: ${responseTime}, error_rate: 1%, accuracy: ${accuracy} }
+      ${fallback}
 `;
 }

@@ -91,7 +91,15 @@ export function flagOf(name = "f", segments = SEGMENTS): Flag {
       killSwitch: false,
       weightBp: 0,
       segments,
-      fallback: { enabled: true, responseTimeMs: 100, errorRateBp: 100, accuracyBp: 8_500 },
+      fallback: {
+        enabled: true,
+        responseTimeMs: 100,
+        errorRateBp: 100,
+        accuracyBp: 8_500,
+        hedge: false,
+        budgetBp: 2_000,
+        breaker: "auto" as const,
+      },
       samplingBp: 10_000,
     },
   };

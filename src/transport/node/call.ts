@@ -146,16 +146,16 @@ export class NodeCall implements Expiring, Call, Waiter, Dispatcher.DispatchHand
     if (this.#done) return;
     const detail = error.code === undefined ? error.message : `${error.code}: ${error.message}`;
     // A request that undici will not send says nothing about the endpoint.
-    if (!this.#sent) this.#fail({ kind: "connect-failed", detail }, error.code === "UND_ERR_INVALID_ARG");
+    if (!this.#sent) this.#fail({ kind: "connect-failed", detail, unsendable: error.code === "UND_ERR_INVALID_ARG" });
     else if (BAD_ANSWER.has(error.code ?? "") || error.name === "HTTPParserError") this.#fail({ kind: "bad-answer", detail });
     else this.#fail({ kind: "reset", detail });
   }
 
-  #fail(failure: CallFailure, unsendable = false): void {
+  #fail(failure: CallFailure): void {
     if (this.#done) return;
     this.#finish();
     this.#pool.forget(this);
-    if (failure.kind === "connect-failed" && !unsendable) this.#upstream.shun(this.#pool);
+    if (failure.kind === "connect-failed" && failure.unsendable !== true) this.#upstream.shun(this.#pool);
     this.#connection?.discard();
     this.#handler.onFailure(failure);
   }

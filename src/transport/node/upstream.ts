@@ -1,8 +1,9 @@
-import type { Limits, Upstream as UpstreamConfig } from "../../config/config.ts";
+import type { Config, Upstream as UpstreamConfig } from "../../config/config.ts";
 import type { Deadlines } from "../../core/deadlines.ts";
 import type { HeadEdits } from "../../http/head.ts";
-import { chooseEndpoint, SHUN_MS } from "../endpoints.ts";
+import { EndpointGroup, placesOf, SHUN_MS } from "../endpoints.ts";
 import type { Call, CallHandler, TunnelHandler, Upstream, UpstreamRequest } from "../transport.ts";
+import { WatchedCall, WatchedTunnel } from "../watched.ts";
 import { NodeCall } from "./call.ts";
 import { EndpointPool } from "./pool.ts";
 import { openTunnel } from "./tunnel.ts";
@@ -11,28 +12,34 @@ export class NodeUpstream implements Upstream {
   readonly name: string;
   readonly connectTimeoutMs: number;
   readonly deadlines: Deadlines;
-  readonly #pools: readonly [EndpointPool, ...EndpointPool[]];
-  #turn = 0;
+  readonly #endpoints: EndpointGroup<EndpointPool>;
 
-  constructor(config: UpstreamConfig, limits: Limits, deadlines: Deadlines) {
-    this.name = config.name;
-    this.connectTimeoutMs = config.connectTimeoutMs;
+  constructor(upstream: UpstreamConfig, config: Config, board: Int32Array, deadlines: Deadlines) {
+    this.name = upstream.name;
+    this.connectTimeoutMs = upstream.connectTimeoutMs;
     this.deadlines = deadlines;
-    const [first, ...others] = config.endpoints.map((endpoint) => new EndpointPool(endpoint, config, limits));
-    if (first === undefined) throw new Error(`upstream ${config.name} has no endpoint`);
-    this.#pools = [first, ...others];
+    const pools = upstream.endpoints.map((endpoint) => new EndpointPool(endpoint, upstream, config.limits));
+    this.#endpoints = new EndpointGroup(upstream, pools, placesOf(config, upstream, board));
   }
 
   get open(): number {
-    return this.#pools.reduce((sum, pool) => sum + pool.size, 0);
+    return this.#endpoints.seats.reduce((sum, { pool }) => sum + pool.size, 0);
   }
 
   send(request: UpstreamRequest, handler: CallHandler): Call {
-    return new NodeCall(this, chooseEndpoint(this.#pools, this.#turn++), request, handler);
+    const { pool, record } = this.#endpoints.choose();
+    if (record === undefined) return new NodeCall(this, pool, request, handler);
+    const watched = new WatchedCall(record, handler);
+    watched.call = new NodeCall(this, pool, request, watched);
+    return watched;
   }
 
   tunnel(request: UpstreamRequest, answer: HeadEdits, handler: TunnelHandler): Call {
-    return openTunnel(this, chooseEndpoint(this.#pools, this.#turn++), request, answer, handler);
+    const { pool, record } = this.#endpoints.choose();
+    if (record === undefined) return openTunnel(this, pool, request, answer, handler);
+    const watched = new WatchedTunnel(record, handler);
+    watched.call = openTunnel(this, pool, request, answer, watched);
+    return watched;
   }
 
   shun(pool: EndpointPool): void {
@@ -40,6 +47,6 @@ export class NodeUpstream implements Upstream {
   }
 
   close(): void {
-    for (const pool of this.#pools) pool.close();
+    for (const { pool } of this.#endpoints.seats) pool.close();
   }
 }

@@ -1,5 +1,6 @@
 import type { Config } from "../../config/config.ts";
 import { Deadlines } from "../../core/deadlines.ts";
+import { ownBoard } from "../endpoints.ts";
 import type { Transport } from "../transport.ts";
 import { AnswerWriter } from "./answer-writer.ts";
 import { WireListener, type ListenerParts } from "./listener.ts";
@@ -9,7 +10,7 @@ import type { Sockets } from "./sockets.ts";
 import { WireUpstream } from "./upstream.ts";
 
 /** Engine `wire`: our own HTTP/1.1, straight on sockets. */
-export function createWireTransport(config: Config, sockets: Sockets = createNetSockets()): Transport {
+export function createWireTransport(config: Config, board = ownBoard(config), sockets: Sockets = createNetSockets()): Transport {
   const deadlines = new Deadlines(undefined, sockets);
   const load = { connections: 0, exchanges: 0 };
   const { limits } = config;
@@ -35,7 +36,7 @@ export function createWireTransport(config: Config, sockets: Sockets = createNet
       return listener.listen(options);
     },
     upstream(upstreamConfig) {
-      const upstream = new WireUpstream(upstreamConfig, limits, deadlines, sockets);
+      const upstream = new WireUpstream(upstreamConfig, config, board, deadlines, sockets);
       upstreams.push(upstream);
       return upstream;
     },

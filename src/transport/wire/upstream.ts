@@ -1,8 +1,9 @@
-import type { Limits, Upstream as UpstreamConfig } from "../../config/config.ts";
+import type { Config, Upstream as UpstreamConfig } from "../../config/config.ts";
 import type { Deadlines } from "../../core/deadlines.ts";
 import type { HeadEdits } from "../../http/head.ts";
-import { chooseEndpoint } from "../endpoints.ts";
+import { EndpointGroup, placesOf } from "../endpoints.ts";
 import type { Call, CallHandler, TunnelHandler, Upstream, UpstreamRequest } from "../transport.ts";
+import { WatchedCall, WatchedTunnel } from "../watched.ts";
 import { EndpointPool } from "./endpoint-pool.ts";
 import type { Sockets } from "./sockets.ts";
 import { WireTunnel } from "./tunnel.ts";
@@ -10,33 +11,37 @@ import { WireCall } from "./wire-call.ts";
 
 export class WireUpstream implements Upstream {
   readonly name: string;
-  readonly #pools: readonly [EndpointPool, ...EndpointPool[]];
-  #turn = 0;
+  readonly #endpoints: EndpointGroup<EndpointPool>;
 
-  constructor(config: UpstreamConfig, limits: Limits, deadlines: Deadlines, sockets: Sockets) {
-    this.name = config.name;
-    const [first, ...others] = config.endpoints.map((endpoint) => new EndpointPool(endpoint, config, limits, deadlines, sockets));
-    if (first === undefined) throw new Error(`upstream ${config.name} has no endpoint`);
-    this.#pools = [first, ...others];
+  constructor(upstream: UpstreamConfig, config: Config, board: Int32Array, deadlines: Deadlines, sockets: Sockets) {
+    this.name = upstream.name;
+    const pools = upstream.endpoints.map((endpoint) => new EndpointPool(endpoint, upstream, config.limits, deadlines, sockets));
+    this.#endpoints = new EndpointGroup(upstream, pools, placesOf(config, upstream, board));
   }
 
   get open(): number {
-    return this.#pools.reduce((sum, pool) => sum + pool.size, 0);
+    return this.#endpoints.seats.reduce((sum, { pool }) => sum + pool.size, 0);
   }
 
   send(request: UpstreamRequest, handler: CallHandler): Call {
-    const call = new WireCall(chooseEndpoint(this.#pools, this.#turn++), request, handler);
+    const { pool, record } = this.#endpoints.choose();
+    const watched = record && new WatchedCall(record, handler);
+    const call = new WireCall(pool, request, watched ?? handler);
+    if (watched !== undefined) watched.call = call;
     call.begin();
-    return call;
+    return watched ?? call;
   }
 
   tunnel(request: UpstreamRequest, answer: HeadEdits, handler: TunnelHandler): Call {
-    const tunnel = new WireTunnel(chooseEndpoint(this.#pools, this.#turn++), request, answer, handler);
+    const { pool, record } = this.#endpoints.choose();
+    const watched = record && new WatchedTunnel(record, handler);
+    const tunnel = new WireTunnel(pool, request, answer, watched ?? handler);
+    if (watched !== undefined) watched.call = tunnel;
     tunnel.begin();
-    return tunnel;
+    return watched ?? tunnel;
   }
 
   close(): void {
-    for (const pool of this.#pools) pool.close();
+    for (const { pool } of this.#endpoints.seats) pool.close();
   }
 }
