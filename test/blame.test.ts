@@ -2,6 +2,7 @@ import t, { type Test } from "tap";
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { createProxy } from "../src/proxy/proxy.ts";
+import { sharedMs } from "../src/core/shared-clock.ts";
 import { ArmGuard, guardBytes, type GuardStatus } from "../src/resilience/arm-guard.ts";
 import type { CreateTransport } from "../src/transport/transport.ts";
 import { ask, type Answer } from "./support/client.ts";
@@ -62,7 +63,7 @@ async function start(t: Test, create: CreateTransport, options: Parameters<typeo
   const guard = new ArmGuard({ memory, cell: 0, worker: 1, workers: 1 });
   return {
     recorder,
-    status: () => guard.status(Date.now()),
+    status: () => guard.status(sharedMs()),
     async request(wanted, meanwhile) {
       const asked = once(backends, "message");
       const answer = ask(`http://127.0.0.1:${port}/api/match`, {

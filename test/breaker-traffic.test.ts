@@ -1,5 +1,6 @@
 import t, { type Test } from "tap";
 import { createProxy } from "../src/proxy/proxy.ts";
+import { sharedMs } from "../src/core/shared-clock.ts";
 import { ArmGuard, guardBytes, type GuardStatus } from "../src/resilience/arm-guard.ts";
 import type { BreakerMode } from "../src/core/words.ts";
 import type { CreateTransport } from "../src/transport/transport.ts";
@@ -49,7 +50,7 @@ async function startGuarded(t: Test, create: CreateTransport, yaml: string): Pro
   return {
     url: `http://127.0.0.1:${port}`,
     recorder,
-    status: () => guard.status(Date.now()),
+    status: () => guard.status(sharedMs()),
     setBreaker(breaker) {
       const settings = { ...flag.settings, fallback: { ...flag.settings.fallback, breaker } };
       proxy.apply([{ flag: flag.name, revision: 1, settings, allow: undefined, deny: undefined, members: {} }]);
@@ -82,7 +83,7 @@ async function postUntil(proxy: Guarded, holds: () => boolean): Promise<Record<s
 }
 
 function kindOf({ headers }: Answer): string {
-  return `${headers["x-crossfade-served-by"]} ${headers["x-crossfade-fallback"] ?? "-"}`;
+  return `${String(headers["x-crossfade-served-by"])} ${String(headers["x-crossfade-fallback"] ?? "-")}`;
 }
 
 function idsOf(backend: Backend): readonly string[] {
@@ -274,6 +275,19 @@ for (const [engine, create] of ENGINES) {
       for (let i = 0; i < 12; i++) t.equal(kindOf(await post(proxy)), "v2 -");
       t.ok(proxy.recorder.attempts.filter(({ kind }) => kind === "retry").length >= 5, "connections were lost");
       t.match(proxy.status(), { state: "closed", errors: 0 });
+    });
+
+    t.test("late attempts that are not observed, because enough others are, are no errors", async (t) => {
+      const waiting: (() => void)[] = [];
+      const [v1, v2] = await startBoth(t, (_req, res) => void waiting.push(() => json(res, GOOD)));
+      const options = { responseTime: "50ms", fallback: "budget: 100%", extra: "limits: { observed_attempts: 1 }" };
+      const proxy = await startGuarded(t, create, splitYaml({ stable: v1.url, candidate: v2.url }, options));
+      const answers = await Promise.all(Array.from({ length: 8 }, () => post(proxy)));
+      t.same(new Set(answers.map(kindOf)), new Set(["v1 latency"]));
+      t.equal(proxy.recorder.cuts, 7);
+      for (const answer of waiting) answer();
+      await proxy.recorder.until(() => proxy.recorder.attempts.length === 16);
+      t.match(proxy.status(), { state: "closed", errors: 0, openings: 0 }, "nobody knows how they would have ended");
     });
 
     t.test("a send of the fallback that is made again counts as open as long as that lasts", async (t) => {

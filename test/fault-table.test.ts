@@ -141,7 +141,7 @@ async function play(cell: Cell, proxy: TestProxy, upstream: FaultyUpstream): Pro
 }
 
 /** What a client has been given. A whole answer is one only with all its bytes, its status and the fields that say how to read it. */
-function gotten(cell: Cell, want: Want, answer: Answer | undefined): Want["gets"] | string {
+function gotten(cell: Cell, want: Want, answer: Answer | undefined): string | number {
   if (answer === undefined) return want.gets === "broken" ? "broken" : "cut";
   const is = (each: Behaviour): boolean =>
     each.status === answer.status &&

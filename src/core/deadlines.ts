@@ -9,6 +9,8 @@ const TICK_MS = 4;
 
 /** A thread that looks at its deadlines so much later than it meant to has been held up: by its own work, or for want of a processor. */
 const STALL_MS = 25;
+/** Of a wait that was longer by as little as this it cannot be said that it was long for that. */
+const STALL_SHARE = 0.1;
 
 /** Who is told that its time is up. */
 export interface Expiring {
@@ -108,11 +110,13 @@ export class Deadlines {
     if (this.#cancel === undefined) this.#wind(now);
   }
 
-  /** Whether this thread was held up for a while between `from` and `now`, so that what took long then may have taken long for that. */
+  /** Whether this thread was held up between `from` and `now` for so much of that time that what took long then may have taken long for that. */
   wasStalled(from: number, now: number): boolean {
-    if (Math.min(this.#stalledTo, now) - Math.max(this.#stalledFrom, from) > STALL_MS) return true;
+    const before = Math.min(this.#stalledTo, now) - Math.max(this.#stalledFrom, from);
     // It may be late at this moment, and not know yet.
-    return this.#cancel !== undefined && now - Math.max(this.#woundAt + TICK_MS, from) > STALL_MS;
+    const still = this.#cancel === undefined ? 0 : now - Math.max(this.#woundAt + TICK_MS, from);
+    const heldUp = Math.max(before, still);
+    return heldUp > STALL_MS && heldUp > (now - from) * STALL_SHARE;
   }
 
   clear(deadline: Deadline): void {

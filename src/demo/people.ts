@@ -49,7 +49,7 @@ export function createPeople(count: number): readonly Person[] {
 
 /** A request like those of the traffic, for whoever wants to send one by hand. */
 export function sampleBody(): string {
-  return `${JSON.stringify(requestOf(0, createRandom(7)), undefined, 2)}\n`;
+  return `${JSON.stringify(requestOf(0, createRandom(13)), undefined, 2)}\n`;
 }
 
 function segmentAt(draw: number): string | undefined {

@@ -294,7 +294,14 @@ export const TABLE: readonly Row[] = [
 
   // Users of the stable arm.
   { name: "nobody on the candidate", candidate: hang, flag: "nobody", armed: STABLE, alone: STABLE },
-  { name: "nobody on the candidate, answers in chunks", candidate: hang, stable: chunked, flag: "nobody", armed: STABLE, alone: STABLE },
+  {
+    name: "nobody on the candidate, a body that comes after its head",
+    candidate: hang,
+    stable: dripping("body", 2, 20),
+    flag: "nobody",
+    armed: STABLE,
+    alone: STABLE,
+  },
 
   // One after the other.
   {
@@ -319,10 +326,10 @@ export const TABLE: readonly Row[] = [
     alone: asItIs("server-error"),
   },
   {
-    name: "refused until the breaker opens",
-    candidate: "refused",
+    name: "a breaker that watches",
+    candidate: error500,
     flag: "auto",
-    armed: [...Array.from({ length: 5 }, () => CANNOT_REACH), byStable("breaker"), byStable("breaker")],
-    alone: [...Array.from({ length: 5 }, () => CANNOT_REACH), byStable("breaker"), byStable("breaker")],
+    armed: byStable("error", "server-error"),
+    alone: asItIs("server-error"),
   },
 ];

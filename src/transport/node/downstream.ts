@@ -144,7 +144,8 @@ export class NodeDownstream implements Downstream {
       this.end(trailers);
       return;
     }
-    if (body !== undefined && !bodyless(head.status)) setLength(fields, body.length);
+    const isHead = this.head.method === "HEAD" && head.from?.has("content-length");
+    if (body !== undefined && !bodyless(head.status) && !isHead) setLength(fields, body.length);
     res.writeHead(head.status, reasonOf(head), fields);
     if (body === undefined || bodyless(head.status) || this.head.method === "HEAD") {
       res.end();
@@ -256,7 +257,12 @@ function withoutLength(fields: readonly string[]): string[] {
   return kept;
 }
 
+/** The length of what is sent, which need not be what came. */
 function setLength(fields: string[], length: number): void {
-  for (let i = 0; i < fields.length; i += 2) if (fields[i]?.toLowerCase() === "content-length") return;
+  for (let i = 0; i < fields.length; i += 2) {
+    if (fields[i]?.toLowerCase() !== "content-length") continue;
+    fields[i + 1] = String(length);
+    return;
+  }
   fields.push("Content-Length", String(length));
 }
