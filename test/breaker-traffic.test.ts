@@ -199,7 +199,11 @@ for (const [engine, create] of ENGINES) {
 
     t.test("bad quality beyond accuracy opens it", async (t) => {
       const [v1, v2] = await startBoth(t, (_req, res) => json(res, { by: "v2", matches: [{ confidence: 0.1 }] }));
-      const proxy = await startGuarded(t, create, splitYaml({ stable: v1.url, candidate: v2.url }, { quality: true }));
+      const proxy = await startGuarded(
+        t,
+        create,
+        splitYaml({ stable: v1.url, candidate: v2.url }, { quality: true, fallback: "budget: 100%" }),
+      );
       const kinds = await postUntil(proxy, () => proxy.status().state !== "closed");
       t.match(proxy.status(), { state: "open", why: "accuracy" });
       t.same(Object.keys(kinds), ["v1 quality"]);
@@ -208,7 +212,10 @@ for (const [engine, create] of ENGINES) {
     t.test("a candidate that nobody listens at opens it after five", async (t) => {
       const [v1, gone] = await startBoth(t, well);
       await gone.close();
-      const yaml = splitYaml({ stable: v1.url, candidate: gone.url }).replace("error_rate: 1%", "error_rate: 0%");
+      const yaml = splitYaml({ stable: v1.url, candidate: gone.url }, { fallback: "budget: 100%" }).replace(
+        "error_rate: 1%",
+        "error_rate: 0%",
+      );
       const proxy = await startGuarded(t, create, yaml);
       const kinds = await postUntil(proxy, () => proxy.status().state !== "closed");
       t.same(kinds, { "v1 error": 5 + proxy.recorder.unjudged.filter((upstream) => upstream === CANDIDATE).length });
@@ -254,8 +261,8 @@ for (const [engine, create] of ENGINES) {
       v2.answer = () => {};
       const asking = Promise.allSettled(Array.from({ length: 50 }, () => post(proxy)));
       await until("all are with the candidate", () => v2.requests.length - before === 50);
-      // 20 % of 50 are 10. With the minimum alone there would never be more than three.
-      await until("the stable arm has what the budget allows", () => answering.length >= 8, 3000);
+      // 20 % of some 54 are 10, of which those before have had some. With the minimum alone there would never be more than three.
+      await until("the stable arm has what the budget allows", () => answering.length > 3, 3000);
       const finish = setInterval(() => answering.splice(0).forEach((answer) => answer()), 1);
       t.teardown(() => clearInterval(finish));
       await asking;

@@ -145,6 +145,35 @@ for (const [engine, create] of ENGINES) {
       });
     }
 
+    for (const status of [204, 302]) {
+      t.test(`a ${status} has nothing in it to translate`, async (t) => {
+        const { proxy, v1 } = await start(t, (_req, res) => res.writeHead(status, { location: "/elsewhere" }).end());
+        const answer = await post(proxy, V1_REQUEST);
+        t.equal(answer.status, status);
+        t.equal(answer.headers["x-crossfade-served-by"], "v2");
+        t.equal(v1.requests.length, 0);
+      });
+    }
+
+    t.test("where a request may not be sent twice, a translated one is not either", async (t) => {
+      const v1 = await stable(t);
+      const v2 = await startBackend(t, (_req, res) => json(res, { detail: "broken" }, 500));
+      const proxy = await startProxy(t, create, yaml({ v1: v1.url, v2: v2.url }).replace("idempotent: true", "idempotent: false"));
+      const answer = await post(proxy, V1_REQUEST);
+      t.equal(answer.status, 500);
+      t.same(JSON.parse(answer.body.toString()), { error: "broken" });
+      t.equal(v1.requests.length, 0);
+    });
+
+    t.test("an answer that cannot be translated does not stand before what the stable arm says of its own failure", async (t) => {
+      const v1 = await startBackend(t, (_req, res) => json(res, { error: "V1 is full" }, 503));
+      const v2 = await startBackend(t, (_req, res) => json(res, { ...V2_ANSWER, matches: [{ offer_id: 7 }] }));
+      const proxy = await startProxy(t, create, yaml({ v1: v1.url, v2: v2.url }));
+      const answer = await post(proxy, V1_REQUEST);
+      t.equal(answer.status, 503);
+      t.same(JSON.parse(answer.body.toString()), { error: "V1 is full" });
+    });
+
     t.test("if nobody can answer, the client is told so in its own shape", async (t) => {
       const failing = await startBackend(t, (_req, res) => json(res, { detail: "V2 is broken" }, 500));
       const proxy = await startProxy(t, create, yaml({ v1: "http://127.0.0.1:1", v2: failing.url }));

@@ -1,5 +1,6 @@
 import t, { type Test } from "tap";
 import { AnswerDesk, AskedAnswers } from "../src/app/keyed-answers.ts";
+import type { KeyedAnswers } from "../src/proxy/keyed-answers.ts";
 import { createMemoryAnswers } from "../src/store/keyed-answers-memory.ts";
 import type { CreateTransport } from "../src/transport/transport.ts";
 import { type Answer, ask } from "./support/client.ts";
@@ -16,8 +17,13 @@ interface World {
 type Backend = Parameters<typeof startBackend>[1];
 
 /** A route whose requests may not be repeated, and where keys are remembered. */
-async function world(t: Test, create: CreateTransport, candidate: Backend, options: Parameters<typeof splitYaml>[1] = {}): Promise<World> {
-  const stable = await startBackend(t, async (req, res) => json(res, { by: "v1", got: (await bodyOf(req)).toString() }));
+async function world(
+  t: Test,
+  create: CreateTransport,
+  candidate: Backend,
+  { stable: answer, ...options }: Parameters<typeof splitYaml>[1] & { readonly stable?: Backend } = {},
+): Promise<World> {
+  const stable = await startBackend(t, answer ?? (async (req, res) => json(res, { by: "v1", got: (await bodyOf(req)).toString() })));
   const other = await startBackend(t, candidate);
   const store = createMemoryAnswers({ ttlMs: 60_000, log: recordLog() });
   t.teardown(() => store.close());
@@ -128,6 +134,73 @@ for (const [engine, create] of ENGINES) {
       const answer = await post(proxy, "k1");
       t.equal(answer.status, 200);
       t.notOk(answer.headers["x-crossfade-replayed"]);
+    });
+
+    t.test("the stable arm's answers are remembered too, in however many pieces they come", async (t) => {
+      const { proxy, stable } = await world(t, create, (_req, res) => json(res, {}), {
+        percentage: 0,
+        stable: (_req, res) => {
+          res.writeHead(201, { "content-type": "text/plain" });
+          res.write("or");
+          setImmediate(() => res.end("der"));
+        },
+      });
+      t.equal((await post(proxy, "k1")).body.toString(), "order");
+      const again = await post(proxy, "k1");
+      t.match(again, { status: 201, headers: { "x-crossfade-replayed": "true", "content-type": "text/plain" } });
+      t.equal(again.body.toString(), "order");
+      t.equal(stable.requests.length, 1);
+    });
+
+    t.test("an order that was answered by one arm is not given to the other after a rollback, however long it is", async (t) => {
+      const { proxy, stable, candidate } = await world(t, create, (_req, res) => json(res, { by: "v2" }));
+      const order = JSON.stringify({ text: "x".repeat(100_000) });
+      await post(proxy, "k1", order);
+      proxy.kills[0] = 1;
+      const again = await post(proxy, "k1", order);
+      t.match(again.headers, { "x-crossfade-replayed": "true", "x-crossfade-served-by": "v2" });
+      t.same([candidate.requests.length, stable.requests.length], [1, 0]);
+    });
+
+    t.test("clients whom nobody knows share no keys", async (t) => {
+      const { proxy, candidate } = await world(t, create, (_req, res) => {
+        res.setHeader("set-cookie", "session=mine");
+        json(res, { by: "v2" });
+      });
+      const headers = { "content-type": "application/json", "idempotency-key": "k1" };
+      const anonymous = () => ask(`${proxy.url}/api/match`, { method: "POST", body: "{}", headers });
+      await anonymous();
+      t.equal((await anonymous()).headers["x-crossfade-replayed"], undefined);
+      t.equal(candidate.requests.length, 2);
+    });
+
+    t.test("while nobody can say what became of a key the request goes to one arm alone", async (t) => {
+      const stable = await startBackend(t, (_req, res) => json(res, { by: "v1" }));
+      const candidate = await startBackend(t, (_req, res) => json(res, {}, 500));
+      let settled = 0;
+      const keyedAnswers: KeyedAnswers = {
+        claim: (_scope, _key, _fingerprint, done) => done({ kind: "unavailable" }),
+        settle: () => void settled++,
+      };
+      const yaml = splitYaml({ stable: stable.url, candidate: candidate.url }, { idempotent: false });
+      const proxy = await startProxy(t, create, yaml, { keyedAnswers });
+      t.equal((await post(proxy, "k1")).status, 500);
+      t.same([stable.requests.length, settled], [0, 1]);
+    });
+
+    t.test("an answer that broke off has been processed: its key is used up", async (t) => {
+      const { proxy, candidate } = await world(t, create, (_req, res) => json(res, {}), {
+        percentage: 0,
+        stable: (_req, res) => {
+          res.writeHead(200, { "content-length": "10" });
+          res.write("half");
+          setImmediate(() => res.destroy());
+        },
+      });
+      await t.rejects(post(proxy, "k1"));
+      await proxy.recorder.until(() => proxy.recorder.requests.length === 1);
+      t.equal((await post(proxy, "k1")).status, 409);
+      t.equal(candidate.requests.length, 0);
     });
 
     t.test("a key where nobody remembers any is passed on, and nothing more", async (t) => {

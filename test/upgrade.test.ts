@@ -35,6 +35,18 @@ async function startEcho(t: Test, name: string): Promise<{ url: string; seen: Re
 
 for (const [engine, create] of ENGINES) {
   t.test(`engine ${engine}`, async (t) => {
+    t.test("while the breaker is held open a tunnel goes to the stable arm", async (t) => {
+      const v1 = await startEcho(t, "v1");
+      const v2 = await startEcho(t, "v2");
+      const proxy = await startProxy(t, create, splitYaml({ stable: v1.url, candidate: v2.url }, { fallback: "breaker: open" }));
+      const socket = new WebSocket(`ws://127.0.0.1:${proxy.port}/api/match`, { headers: { "x-user-id": "u1" } });
+      const [res] = (await once(socket, "upgrade")) as [IncomingMessage];
+      t.match(res.headers, { "x-crossfade-arm": "candidate", "x-crossfade-served-by": "v1", "x-crossfade-fallback": "breaker" });
+      socket.close();
+      await once(socket, "close");
+      t.equal(v2.seen.length, 0);
+    });
+
     t.test("WebSocket works end to end, on the arm of its user", async (t) => {
       const v1 = await startEcho(t, "v1");
       const v2 = await startEcho(t, "v2");

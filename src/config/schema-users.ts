@@ -223,7 +223,7 @@ export const flag = mapping(
         breaker: defaulted(
           choice(BREAKER_MODES),
           "auto",
-          "`auto`: the candidate gets no requests for a while when the budget is spent, when `error_rate` or `accuracy` are surely missed, or when it cannot be reached. `open` and `closed` set it by hand; `off`: neither breaker nor budget. Live: `fallback.breaker`.",
+          "`auto`: the candidate gets no requests for a while when the budget is surely exceeded, when `error_rate` or `accuracy` are surely missed, or when it cannot be reached. `open` and `closed` set it by hand; `off`: neither breaker nor budget. Live: `fallback.breaker`.",
         ),
       },
       "enabled: true",

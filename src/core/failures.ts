@@ -49,7 +49,8 @@ export const FAILURES = {
   },
   inexpressible: {
     status: 422,
-    source: "downstream",
+    // Why is a matter of what is behind us.
+    source: "proxy",
     proxyStatus: "http_request_denied",
     title: "The request cannot be said in the words of the backend",
   },

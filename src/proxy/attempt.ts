@@ -15,8 +15,21 @@ import type { Said } from "./said.ts";
 /** An attempt that nobody waits for keeps no more of its answer than this, enough to read its quality. */
 const OBSERVED_BYTES = 262_144;
 
+/** As much is kept of one that is to be remembered. */
+const LARGEST_ANSWER = 1_048_576;
+
 const NO_TRAILERS: readonly string[] = [];
 const NO_BYTES = new Uint8Array(0);
+
+/** What is sent to whom, and why. */
+export interface Send {
+  readonly to: Destination;
+  readonly said: Said;
+  readonly kind: AttemptKind;
+  readonly again?: Attempt;
+  /** On a connection that has not been used before. */
+  readonly fresh?: boolean;
+}
 
 /** What an attempt tells the exchange it belongs to. */
 export interface AttemptOwner {
@@ -25,6 +38,8 @@ export interface AttemptOwner {
   readonly segment: number;
   readonly method: string;
   readonly floorBp: number;
+  /** A copy of the answer is wanted, also where it is passed on as it comes. */
+  readonly keepsAnswer: boolean;
   /** The client gets an answer, so no other is needed. */
   readonly answered: boolean;
   attemptInformed(attempt: Attempt, status: number, fields: readonly string[]): void;
@@ -35,8 +50,8 @@ export interface AttemptOwner {
   attemptData(attempt: Attempt, chunk: Uint8Array): void;
   attemptEnded(attempt: Attempt): void;
   attemptFailed(attempt: Attempt, failure: CallFailure): void;
-  /** It is over, however; before any of the others that say so. `stalled`: this thread was held up meanwhile. */
-  attemptClosed(attempt: Attempt, outcome: Outcome, tookMs: number, stalled: boolean): void;
+  /** It is over, otherwise than by a failure of its own; before any of the others that say so. */
+  attemptClosed(attempt: Attempt, outcome: Outcome): void;
   /** The attempt has used up the time the route gives the candidate. */
   attemptLate(attempt: Attempt): void;
 }
@@ -49,6 +64,8 @@ export class Attempt implements Expiring, CallHandler {
   readonly owner: AttemptOwner;
   readonly to: Destination;
   readonly kind: AttemptKind;
+  /** The send that it makes again, if it is a retry. */
+  readonly again: Attempt | undefined;
   readonly startedAt: number;
   readonly said: Said;
   readonly deadline = new Deadline(this);
@@ -65,26 +82,44 @@ export class Attempt implements Expiring, CallHandler {
   /** Its answer in the client's words, if those are others. */
   translated: { readonly status: number; readonly body: Uint8Array } | undefined;
   failure: CallFailure | undefined;
+  /** This thread was held up for much of its time: how it ended says nothing about its upstream. */
+  stalled = false;
+  /** It was cut for want of room among those that are observed, and not for what it did. */
+  unobserved = false;
   readonly #isJudged: boolean;
+  /** It has been tried. */
+  #untranslatable = false;
   /** A body that came in one piece, lent or copied. */
   #lent: Uint8Array = NO_BYTES;
   /** One that came in several. */
   #held: HeldBody | undefined;
   #keeping = true;
 
-  constructor(owner: AttemptOwner, to: Destination, said: Said, kind: AttemptKind, mode: "held" | "streaming", now: number) {
+  constructor(owner: AttemptOwner, send: Send, mode: "held" | "streaming", now: number) {
+    const { to, said, kind, again } = send;
     this.owner = owner;
     this.to = to;
     this.said = said;
     this.kind = kind;
+    this.again = again;
     this.mode = mode;
     this.startedAt = now;
     this.#isJudged = to.backend.judge !== undefined;
   }
 
+  /** What it is for: its kind, or that of the send which it makes again. */
+  get purpose(): AttemptKind {
+    return this.again?.purpose ?? this.kind;
+  }
+
+  /** How often it was sent before, as far as it is known that nothing came of it. */
+  get retries(): number {
+    return this.again === undefined ? 0 : this.again.retries + 1;
+  }
+
   /** It was sent to the stable arm besides what the split gives that: the budget knows of it. */
   get isExtra(): boolean {
-    return this.kind === "fallback" || this.kind === "hedge";
+    return this.purpose === "fallback" || this.purpose === "hedge";
   }
 
   /** The whole body of a held answer. */
@@ -121,6 +156,7 @@ export class Attempt implements Expiring, CallHandler {
     const { limits } = context.config;
     const left = limits.observedForMs - (performance.now() - this.startedAt);
     if (context.observed.size >= limits.observedAttempts || left <= 0) {
+      this.unobserved = left > 0;
       this.cut();
       return;
     }
@@ -159,7 +195,7 @@ export class Attempt implements Expiring, CallHandler {
   onHead(head: ResponseHead): void {
     this.head = head;
     if (this.mode === "streaming") {
-      this.#keeping = this.#isJudged;
+      this.#keeping = this.#isJudged || this.owner.keepsAnswer;
       this.owner.attemptStarted(this);
     } else if (announcedBy(head) > this.owner.context.config.limits.answerBytes) this.#overflow();
   }
@@ -191,7 +227,7 @@ export class Attempt implements Expiring, CallHandler {
   onData(chunk: Uint8Array): void {
     this.bytes += chunk.length;
     if (this.mode === "streaming") {
-      if (this.#keeping) this.#keep(chunk, OBSERVED_BYTES);
+      if (this.#keeping) this.#keep(chunk, this.owner.keepsAnswer ? LARGEST_ANSWER : OBSERVED_BYTES);
       this.owner.attemptData(this, chunk);
       return;
     }
@@ -284,12 +320,15 @@ export class Attempt implements Expiring, CallHandler {
     if (head === undefined || said.translated === undefined || to.translation === undefined) return verdict;
     const { meters } = this.owner.context;
     const plain = this.#plainBody(head);
-    // Below 400 what is no JSON is no answer; above, its status says enough.
-    const readable = plain !== undefined && (head.status >= 400 || isJson(plain));
+    // Where data are expected, what is no JSON is no answer; elsewhere the status says enough.
+    const isData = head.status < 300 && head.status !== 204;
+    const readable = plain !== undefined && (!isData || isJson(plain));
     const answer = readable ? to.translation.answer(head.status, plain, said.translated) : undefined;
+    this.#untranslatable = true;
     if (answer !== undefined && !("inexpressible" in answer)) {
       if (answer.dropped.length > 0) meters.dropped(this.owner.routeIndex, to.backend.index, answer.dropped.length);
       this.translated = answer;
+      this.#untranslatable = false;
       return verdict;
     }
     meters.inexpressible(this.owner.routeIndex, to.backend.index);
@@ -299,8 +338,18 @@ export class Attempt implements Expiring, CallHandler {
 
   /** A client's own words for an answer that was not good, but is the best there is. */
   translateAnyway(): { readonly status: number; readonly body: Uint8Array } | undefined {
-    if (this.translated === undefined && this.state === "complete") this.#translate({ good: true, outcome: "ok" });
+    if (this.translated === undefined && this.state === "complete" && !this.#untranslatable) this.#translate({ good: true, outcome: "ok" });
     return this.translated;
+  }
+
+  /** Its answer can be given to the client in the client's words. */
+  get isSayable(): boolean {
+    return this.said.translated === undefined || this.translateAnyway() !== undefined;
+  }
+
+  /** The whole answer, however it was given to the client; undefined if it was too long to be kept. */
+  get copy(): Uint8Array | undefined {
+    return this.#keeping ? this.body : undefined;
   }
 
   #close(outcome: Outcome): void {
@@ -312,12 +361,12 @@ export class Attempt implements Expiring, CallHandler {
     context.onProgress();
     context.deadlines.clear(this.deadline);
     if (this.mode === "observed") context.observed.delete(this);
-    const stalled = context.deadlines.wasStalled(this.startedAt, this.endedAt);
-    this.owner.attemptClosed(this, outcome, tookMs, stalled);
+    this.stalled = context.deadlines.wasStalled(this.startedAt, this.endedAt);
+    if (this.failure === undefined) this.owner.attemptClosed(this, outcome);
     // What a client's leaving cut short says nothing about the upstream.
     if (outcome === "cancelled") return;
     context.meters.attempt(routeIndex, this.to.backend.index, this.kind, outcome, tookMs);
-    if (stalled) context.meters.unjudged(routeIndex, this.to.backend.index);
+    if (this.stalled) context.meters.unjudged(routeIndex, this.to.backend.index);
   }
 }
 

@@ -1,11 +1,11 @@
 import { performance } from "node:perf_hooks";
 import { Deadline, type Expiring } from "../core/deadlines.ts";
-import type { AttemptKind, FallbackReason, Outcome } from "../core/words.ts";
+import type { FallbackReason, Outcome } from "../core/words.ts";
 import type { FailureCode } from "../core/failures.ts";
-import type { AttemptEnd } from "../resilience/arm-guard.ts";
+import type { AttemptEnd, Urgency } from "../resilience/arm-guard.ts";
 import { mayRetry, maySendAgain, type Means } from "../resilience/retry.ts";
 import type { CallFailure } from "../transport/transport.ts";
-import { Attempt, type AttemptOwner } from "./attempt.ts";
+import { Attempt, type AttemptOwner, type Send } from "./attempt.ts";
 import type { Context } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Plan } from "./plan.ts";
@@ -14,6 +14,8 @@ import { say, type Said } from "./said.ts";
 
 /** How often a request that waits for room in the budget looks for it. */
 const BUDGET_LOOK_MS = 8;
+/** Once one has waited so long in vain, the breaker opens. */
+const BUDGET_PATIENCE_MS = 100;
 
 /**
  * The sends of one exchange, and which of their answers its client gets.
@@ -39,10 +41,9 @@ export class Attempts implements AttemptOwner, Expiring {
   readonly #plan: Plan;
   /** Of the hedge; then, while the budget is spent, of the next look at it. */
   #deadline: Deadline | undefined;
-  /** Why the fallback is to be asked as soon as the budget has room. */
-  #wanted: { readonly reason: FallbackReason; readonly detail: string } | undefined;
+  /** Why the fallback is wanted, since when, though it cannot be asked (yet). */
+  #wanted: { readonly reason: FallbackReason; readonly detail: string; readonly since: number } | undefined;
   #fallback: Destination | undefined;
-  #retries = 0;
   #timedOut = false;
 
   constructor(exchange: Exchange, plan: Plan, routeIndex: number, segment: number) {
@@ -61,6 +62,10 @@ export class Attempts implements AttemptOwner, Expiring {
     return this.#exchange.answered;
   }
 
+  get keepsAnswer(): boolean {
+    return this.#exchange.claim !== undefined;
+  }
+
   /** `said`: the request in the words of the first. */
   begin(said: Said, now: number): void {
     const { guard, hedge, responseTimeMs } = this.#plan;
@@ -68,7 +73,7 @@ export class Attempts implements AttemptOwner, Expiring {
       const after = guard.hedgeAfter(now);
       if (after < responseTimeMs) this.#wakeAfter(after, now);
     }
-    this.#send(this.#plan.first, said, this.#exchange.isProbe ? "probe" : "first", false, now);
+    this.#send({ to: this.#plan.first, said, kind: this.#exchange.isProbe ? "probe" : "first" }, now);
   }
 
   /** The client has left: nobody waits for anything. */
@@ -79,12 +84,14 @@ export class Attempts implements AttemptOwner, Expiring {
 
   /** The route's time is up. What lost before may go on being observed. */
   timeOut(): void {
+    const now = performance.now();
     this.#timedOut = true;
     this.#fallback = undefined;
     this.#stopWaiting();
     for (const attempt of this.all) {
       if (attempt.mode === "observed") continue;
-      attempt.blame();
+      // One that was begun when little time was left is not to blame for that.
+      if (attempt.to === this.#plan.first || now - attempt.startedAt >= this.#plan.responseTimeMs) attempt.blame();
       attempt.cancel("timeout");
     }
     this.#settle();
@@ -94,8 +101,8 @@ export class Attempts implements AttemptOwner, Expiring {
   expired(now: number): void {
     if (this.answered || this.fellBack !== undefined) return;
     if (this.#wanted === undefined) {
-      const fallback = this.#reserve(now, true);
-      if (fallback !== undefined) this.#send(fallback.to, fallback.said, "hedge", false, now);
+      const fallback = this.#reserve(now, "optional");
+      if (fallback !== undefined) this.#send({ ...fallback, kind: "hedge" }, now);
       return;
     }
     const { reason, detail } = this.#wanted;
@@ -115,10 +122,16 @@ export class Attempts implements AttemptOwner, Expiring {
     if (this.#exchange.answered) return false;
     const status = attempt.head?.status ?? 0;
     // Its status is judgement enough: an error does not become an answer by being long.
-    if (status >= 500 && attempt.to === this.#plan.first && this.#fallBack("error", `status ${status}`)) {
+    if (status >= 500 && this.#mayFallBackFrom(attempt) && this.#fallBack("error", `status ${status}`)) {
       attempt.observe();
       return false;
     }
+    if (status >= 500 && this.#hasBetter(attempt)) {
+      attempt.cancel("server-error");
+      this.#settle();
+      return false;
+    }
+    this.#noteHedge(attempt);
     this.#yield(attempt);
     this.#exchange.start(attempt);
     return true;
@@ -144,42 +157,59 @@ export class Attempts implements AttemptOwner, Expiring {
     const { verdict } = attempt;
     if (attempt.mode === "observed" || verdict === undefined) this.#settle();
     else if (verdict.good) this.#serve(attempt, attempt.endedAt);
-    else if (attempt.to !== this.#plan.first || !this.#fallBack(verdict.reason, verdict.detail)) this.#settle();
+    else if (!this.#mayFallBackFrom(attempt) || !this.#fallBack(verdict.reason, verdict.detail)) this.#settle();
   }
 
   attemptFailed(attempt: Attempt, failure: CallFailure): void {
-    if (attempt.mode === "streaming" && this.#exchange.answered) {
-      this.#exchange.breakOff(failure.kind, failure.detail);
-      return;
-    }
-    if (this.#exchange.answered) return;
-    if (attempt.mode === "observed") {
-      this.#settle();
-      return;
-    }
     const failed = { kind: failure.kind, reuseRace: failure.kind === "reset" && attempt.reused && attempt.head === undefined };
     const means = this.#means();
+    const isWaitedFor = !this.#exchange.answered && attempt.mode !== "observed";
     const endpoints = attempt.to.backend.config.endpoints.length;
-    if (mayRetry(failed, means, { done: this.#retries, endpoints })) {
-      this.#retries++;
+    if (isWaitedFor && mayRetry(failed, means, { done: attempt.retries, endpoints })) {
+      // What is made again is judged by how that ends.
       this.detail = failure.detail;
-      this.#send(attempt.to, attempt.said, "retry", failed.reuseRace, performance.now());
+      this.#send({ to: attempt.to, said: attempt.said, kind: "retry", again: attempt, fresh: failed.reuseRace }, performance.now());
       return;
     }
-    const elsewhere = attempt.to === this.#plan.first && maySendAgain(failed, means) && this.#fallBack("error", failure.detail);
-    if (elsewhere) return;
-    this.detail = failure.detail;
-    this.#settle();
+    this.#report(attempt, failure.kind);
+    if (attempt.mode === "streaming" && this.#exchange.answered) this.#exchange.breakOff(failure.kind, failure.detail);
+    else if (attempt.mode === "observed") this.#settle();
+    else if (isWaitedFor) {
+      if (attempt.to === this.#plan.first && maySendAgain(failed, means) && this.#fallBack("error", failure.detail)) return;
+      this.detail = failure.detail;
+      this.#settle();
+    }
   }
 
-  attemptClosed(attempt: Attempt, outcome: Outcome, tookMs: number, stalled: boolean): void {
-    const { guard, limits, first } = this.#plan;
+  attemptClosed(attempt: Attempt, outcome: Outcome): void {
+    this.#report(attempt, outcome);
+  }
+
+  /** Tells those who count over many requests. */
+  #report(attempt: Attempt, outcome: Outcome): void {
+    const { guard, limits, first, responseTimeMs } = this.#plan;
     if (guard === undefined) return;
-    if (attempt.isExtra) guard.release(attempt.endedAt);
+    const { endedAt } = attempt;
+    if (attempt.isExtra) guard.release(endedAt);
     if (attempt.to !== first) return;
-    const end = stalled ? "unjudged" : endOf(attempt, outcome);
-    guard.record(attempt.endedAt, limits, end, this.#exchange.isProbe, this.#exchange.ticket);
-    if (end !== "unjudged" && end !== "unreachable") guard.observe(tookMs, attempt.endedAt);
+    const tookMs = endedAt - attempt.startedAt;
+    const { isProbe, ticket } = this.#exchange;
+    const isLate = isProbe && this.armed && tookMs > responseTimeMs && (outcome === "ok" || attempt.unobserved);
+    const end = isLate ? "late" : endOf(attempt, outcome);
+    guard.record(endedAt, limits, end, isProbe, ticket);
+    if (end !== "unjudged" && end !== "unreachable") guard.observe(tookMs, endedAt);
+  }
+
+  /** Whether an answer that is not good enough may be asked for elsewhere: the request has been processed once. */
+  #mayFallBackFrom(attempt: Attempt): boolean {
+    return this.armed && attempt.to === this.#plan.first;
+  }
+
+  /** Whether another answer is at hand, or may still come, that an error must not stand in the way of. */
+  #hasBetter(attempt: Attempt): boolean {
+    const best = bestOf(this.all);
+    const usable = best !== undefined && best.verdict?.outcome !== "server-error";
+    return usable || this.all.some((other) => other !== attempt && other.state === "open");
   }
 
   #means(): Means {
@@ -188,37 +218,42 @@ export class Attempts implements AttemptOwner, Expiring {
   }
 
   /** The fallback, if it can be asked: there is one, it can be told what is wanted, and the budget has room. Whoever gets it must ask it. */
-  #reserve(now: number, optional: boolean): { readonly to: Destination; readonly said: Said } | undefined {
+  #reserve(now: number, urgency: Urgency): { readonly to: Destination; readonly said: Said } | undefined {
     const to = this.#fallback;
     if (to === undefined) return undefined;
     const said = say(this.#exchange, to);
     const { guard, limits } = this.#plan;
     if ("unsayable" in said) this.#fallback = undefined;
-    else if (guard === undefined || guard.takeExtra(now, limits, optional)) {
+    else if (guard === undefined || guard.takeExtra(now, limits, this.#isStalled(now) ? "optional" : urgency, this.#exchange.ticket)) {
       this.#fallback = undefined;
       return { to, said };
     }
     return undefined;
   }
 
+  /** What is wanted because this thread was held up says nothing about the candidate. */
+  #isStalled(now: number): boolean {
+    const [first] = this.all;
+    return first !== undefined && this.context.deadlines.wasStalled(first.startedAt, now);
+  }
+
   /** Whether somebody else is asked now, or has been already and may still answer. */
   #fallBack(reason: FallbackReason, detail: string): boolean {
     const now = performance.now();
-    const hedged = this.all.some((attempt) => attempt.kind === "hedge" && attempt.state === "open");
-    const fallback = hedged ? undefined : this.#reserve(now, false);
+    const hedged = this.all.some((attempt) => attempt.purpose === "hedge" && attempt.state === "open");
+    const since = this.#wanted?.since ?? now;
+    // A budget that is only short for a moment is no reason to do without the candidate.
+    const fallback = hedged ? undefined : this.#reserve(now, now - since < BUDGET_PATIENCE_MS ? "needed" : "overdue");
     if (!hedged && fallback === undefined) {
       this.detail ??= detail;
+      this.#wanted = { reason, detail, since };
       this.#exchange.fallbackUnavailable = this.armed;
       // Nobody is turned away for want of budget: whoever waits gets what falls free.
-      if (this.#fallback !== undefined) {
-        this.#wanted = { reason, detail };
-        this.#wakeAfter(BUDGET_LOOK_MS, now);
-      }
+      if (this.#fallback !== undefined) this.#wakeAfter(BUDGET_LOOK_MS, now);
       return false;
     }
-    this.#retries = 0;
     this.#note(reason, detail);
-    if (fallback !== undefined) this.#send(fallback.to, fallback.said, "fallback", false, now);
+    if (fallback !== undefined) this.#send({ ...fallback, kind: "fallback" }, now);
     return true;
   }
 
@@ -231,8 +266,15 @@ export class Attempts implements AttemptOwner, Expiring {
     this.context.meters.fallback(this.routeIndex, reason);
   }
 
-  #send(to: Destination, said: Said, kind: AttemptKind, fresh: boolean, now: number): void {
-    const attempt = new Attempt(this, to, said, kind, this.armed || said.translated !== undefined ? "held" : "streaming", now);
+  /** A hedge that answers has been a fallback, if one was wanted meanwhile. */
+  #noteHedge(attempt: Attempt): void {
+    if (attempt.purpose === "hedge") this.#note(this.#wanted?.reason ?? "hedge", this.#wanted?.detail ?? "the stable arm was quicker");
+  }
+
+  #send(send: Send, now: number): void {
+    const { to, said, fresh = false } = send;
+    const isHeld = this.armed || said.translated !== undefined;
+    const attempt = new Attempt(this, send, isHeld ? "held" : "streaming", now);
     this.all.push(attempt);
     if (this.armed && to === this.#plan.first) {
       const first = this.all[0] ?? attempt;
@@ -245,8 +287,8 @@ export class Attempts implements AttemptOwner, Expiring {
   }
 
   #serve(attempt: Attempt, now: number): void {
+    this.#noteHedge(attempt);
     this.#yield(attempt);
-    if (attempt.kind === "hedge") this.#note("hedge", "the stable arm was quicker");
     this.#exchange.respond(attempt, now);
   }
 
@@ -278,10 +320,12 @@ export class Attempts implements AttemptOwner, Expiring {
       this.#serve(best, performance.now());
       return;
     }
-    if (!this.#timedOut && (open || this.#wanted !== undefined)) return;
-    this.#stopWaiting();
+    if (!this.#timedOut && (open || (this.#wanted !== undefined && this.#fallback !== undefined))) return;
     if (best !== undefined) this.#serve(best, performance.now());
-    else this.#exchange.fail(this.#failureCode(), this.detail ?? "");
+    else {
+      this.#stopWaiting();
+      this.#exchange.fail(this.#failureCode(), this.detail ?? "");
+    }
   }
 
   #failureCode(): FailureCode {
@@ -292,7 +336,8 @@ export class Attempts implements AttemptOwner, Expiring {
 }
 
 /** What a breaker is told of an attempt. */
-function endOf({ verdict }: Attempt, outcome: Outcome): AttemptEnd {
+function endOf({ verdict, stalled, unobserved }: Attempt, outcome: Outcome): AttemptEnd {
+  if (stalled || unobserved) return "unjudged";
   switch (outcome) {
     case "ok":
       return "ok";
@@ -311,7 +356,8 @@ function bestOf(attempts: readonly Attempt[]): Attempt | undefined {
   let best: Attempt | undefined;
   let bestRank = 0;
   for (const attempt of attempts) {
-    const rank = attempt.servable ? (attempt.verdict?.good ? 3 : attempt.verdict?.outcome === "server-error" ? 1 : 2) : 0;
+    const rank =
+      attempt.servable && attempt.isSayable ? (attempt.verdict?.good ? 3 : attempt.verdict?.outcome === "server-error" ? 1 : 2) : 0;
     if (rank > 0 && rank >= bestRank) [best, bestRank] = [attempt, rank];
   }
   return best;

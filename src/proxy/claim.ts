@@ -2,20 +2,27 @@ import { forwardedFields, HOP_BY_HOP, type HeadEdits, type ResponseHead } from "
 import { type Claim, fingerprintOf, isFinal, keyOf, type KeptAnswer, scopeOf } from "./keyed-answers.ts";
 import { LARGEST_ANSWER } from "../store/keyed-answers.ts";
 import type { Exchange } from "./exchange.ts";
+import { OF_THE_BYTES } from "./respond.ts";
 
 /** Speaks of one answer on its way, not of what is remembered. */
 const NOT_KEPT: HeadEdits = {
-  drop: new Set(["content-length", "server-timing", "date", "x-request-id", "age", ...HOP_BY_HOP]),
+  drop: new Set(["content-length", "server-timing", "date", "x-request-id", "x-service-version", "age", ...HOP_BY_HOP]),
   dropPrefix: "x-crossfade-",
   set: "",
 };
+
+/** Of an answer whose body is another one now. */
+const NOT_KEPT_TRANSLATED: HeadEdits = { ...NOT_KEPT, drop: new Set([...NOT_KEPT.drop, ...OF_THE_BYTES]) };
 
 /** Stands for a body that is longer than any that is kept. */
 const TOO_LONG = new Uint8Array(LARGEST_ANSWER + 1);
 
 /** The key under which a request's answer is to be remembered: on routes whose requests may not be repeated otherwise. */
-export function idempotencyKeyOf({ route, context, downstream }: Exchange): string | undefined {
+export function idempotencyKeyOf({ route, context, downstream, identity }: Exchange): string | undefined {
   if (route === undefined || route.idempotent || route.action.kind !== "split" || context.keyedAnswers === undefined) return undefined;
+  // A name that was given just now is another one when the request comes again, and everybody without one would share their keys.
+  const isKnown = identity?.key !== undefined && identity.setCookie === undefined;
+  if (!isKnown && !downstream.head.has("authorization")) return undefined;
   const field = downstream.head.get("idempotency-key");
   return field === undefined ? undefined : keyOf(field);
 }
@@ -32,7 +39,6 @@ export class KeyClaim {
     const { route, identity, downstream } = exchange;
     this.#exchange = exchange;
     this.#key = key;
-    // Whoever has just been given a name will have another one, or none, when the same request comes again.
     const user = identity?.setCookie === undefined ? (identity?.key ?? "") : "";
     this.#scope = scopeOf(route?.name ?? "", user, downstream.head.get("authorization") ?? "");
   }
@@ -46,18 +52,20 @@ export class KeyClaim {
     context.keyedAnswers?.claim(this.#scope, this.#key, fingerprint, (claim) => this.#onClaim(claim, proceed));
   }
 
-  /** Remembers the answer that the client is given, if it is the last word; else the key is free again. */
-  settle(head: ResponseHead | undefined, status: number, body: Uint8Array, servedBy: string): void {
+  /**
+   * Remembers the answer that the client is given, if it is the last word; else the key is free again. `body` is undefined where it is too long to
+   * be kept.
+   */
+  settle(head: ResponseHead | undefined, status: number, body: Uint8Array | undefined, servedBy: string, isTranslated = false): void {
     if (!this.#held) return;
     this.#held = false;
-    const answer: KeptAnswer | undefined =
-      head !== undefined && isFinal(status) ? { status, fields: forwardedFields(head.fields, NOT_KEPT), body, servedBy } : undefined;
+    let answer: KeptAnswer | undefined;
+    if (head !== undefined && isFinal(status)) {
+      const fields = forwardedFields(head.fields, isTranslated ? NOT_KEPT_TRANSLATED : NOT_KEPT);
+      if (isTranslated) fields.push("Content-Type", "application/json");
+      answer = { status, fields, body: body ?? TOO_LONG, servedBy };
+    }
     this.#exchange.context.keyedAnswers?.settle(this.#scope, this.#key, answer);
-  }
-
-  /** The client is given an answer that is too long to be held, and so to be kept. */
-  pass(head: ResponseHead, status: number, servedBy: string): void {
-    this.settle(head, status, TOO_LONG, servedBy);
   }
 
   /** Nothing was answered that must be kept. */

@@ -179,7 +179,7 @@ export class Exchange implements Expiring, DownstreamHandler {
     }
     this.#serve(attempt, translated.status);
     this.context.deadlines.clear(this.#deadline);
-    this.claim?.settle(head, translated.status, translated.body, attempt.to.backend.name);
+    this.claim?.settle(head, translated.status, translated.body, attempt.to.backend.name, true);
     this.downstream.respond(translatedAnswer(this, head, translated.status, now), translated.body, attempt.trailers, true);
   }
 
@@ -187,6 +187,7 @@ export class Exchange implements Expiring, DownstreamHandler {
   replay({ status, fields, body, servedBy }: KeptAnswer): void {
     this.answered = true;
     this.status = status;
+    this.context.deadlines.clear(this.#deadline);
     this.downstream.respond(replayedAnswer(this, status, fields, servedBy), body, [], true);
   }
 
@@ -197,7 +198,6 @@ export class Exchange implements Expiring, DownstreamHandler {
     const now = performance.now();
     this.#serve(attempt, head.status);
     this.#wait(now);
-    this.claim?.pass(head, head.status, attempt.to.backend.name);
     this.downstream.start(answerOf(this, head, now));
   }
 
@@ -213,6 +213,7 @@ export class Exchange implements Expiring, DownstreamHandler {
   finish(attempt: Attempt): void {
     if (this.served !== attempt) return;
     this.context.deadlines.clear(this.#deadline);
+    this.claim?.settle(attempt.head, this.status, attempt.copy, attempt.to.backend.name);
     this.downstream.end(attempt.trailers);
   }
 
@@ -284,11 +285,18 @@ export class Exchange implements Expiring, DownstreamHandler {
     if (ms > 0) this.context.deadlines.set(this.#deadline, ms, now);
   }
 
+  /** An answer that was begun has been processed, though nobody had all of it: its key must not be used for another try. */
+  #letGoOfKey(): void {
+    const head = this.served?.head;
+    if (head === undefined) this.claim?.free();
+    else this.claim?.settle(head, head.status, undefined, this.servedBy?.backend.name ?? "");
+  }
+
   #record(bytes: number): void {
     this.ended = true;
     if (this.#recorded) return;
     this.#recorded = true;
-    this.claim?.free();
+    this.#letGoOfKey();
     record(this, bytes);
   }
 }

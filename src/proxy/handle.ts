@@ -62,7 +62,7 @@ export function proceed(exchange: Exchange, now: number): void {
   if (route.action.kind === "split" && route.action.conditions.length > 0) {
     exchange.plan = planOf(exchange, route.action, stableOf(exchange, route.action, firstMet(route.action.conditions, head, kept) + 1));
   }
-  if (downstream.upgrade && exchange.plan !== undefined) return openUpgrade(exchange, exchange.plan);
+  if (downstream.upgrade && exchange.plan !== undefined) return openUpgrade(exchange, planOfUpgrade(exchange, exchange.plan, now));
   if (idempotencyKey === undefined || body.kind === "stream") return attempt(exchange, now);
   exchange.claim = new KeyClaim(exchange, idempotencyKey);
   exchange.claim.ask(() => attempt(exchange, performance.now()));
@@ -70,6 +70,7 @@ export function proceed(exchange: Exchange, now: number): void {
 
 /** The stable upstream that the conditions name, unless it cannot be told what is asked: then it is the usual one. */
 function stableOf(exchange: Exchange, { plans }: Extract<CompiledAction, { kind: "split" }>, met: number): number {
+  if (met === 0) return 0;
   return "unsayable" in say(exchange, plans.undecided(met).first) ? 0 : met;
 }
 
@@ -92,13 +93,24 @@ function attempt(exchange: Exchange, now: number): void {
   exchange.attempts.begin(said, now);
 }
 
+/** A tunnel is no probe, for nobody learns how it ends: it goes to the candidate only if that is trusted. */
+function planOfUpgrade(exchange: Exchange, plan: Plan, now: number): Plan {
+  const { guard, fallback } = plan;
+  const mode = exchange.rules?.fallback.breaker;
+  if (guard === undefined || fallback === undefined || mode === "closed" || (mode !== "open" && !guard.isOut(now))) return plan;
+  divert(exchange, "breaker", "");
+  return forwardPlan(fallback);
+}
+
 /** The plan, or the one without the candidate while its breaker is open. */
 function admitted(exchange: Exchange, plan: Plan, now: number): Plan {
   const { guard, fallback } = plan;
   if (guard === undefined || fallback === undefined) return plan;
   const mode = exchange.rules?.fallback.breaker;
-  const admission = mode === "open" ? "stable" : guard.admit(now);
-  if (admission === "stable" && mode !== "closed") {
+  const admission = mode === "open" ? "stable" : mode === "closed" ? guard.pass(now) : guard.admit(now);
+  if (admission === "stable") {
+    // Whoever cannot be told there is better asked of a candidate that is not trusted than not at all.
+    if ("unsayable" in say(exchange, fallback)) return { ...plan, fallback: undefined, guard: undefined };
     divert(exchange, "breaker", "");
     return forwardPlan(fallback);
   }

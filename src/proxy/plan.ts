@@ -95,7 +95,7 @@ export function bodyToKeep(exchange: Exchange, plan: Plan): number {
   const { body, bodyLength } = exchange.downstream;
   if (body.kind === "none") return 0;
   const { replayBytes } = exchange.context.config.limits;
-  if (plan.fallback !== undefined && (exchange.mayRepeat || exchange.idempotencyKey !== undefined)) return replayBytes;
+  if (exchange.idempotencyKey !== undefined || (plan.fallback !== undefined && exchange.mayRepeat)) return replayBytes;
   if (exchange.route?.readsBody) return replayBytes;
   // A body of unknown length may be a conversation: holding it back would stop it.
   return bodyLength > 0 && bodyLength <= Math.min(SMALL_BODY, replayBytes) ? bodyLength : 0;

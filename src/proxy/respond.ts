@@ -66,7 +66,7 @@ export function answerOf(exchange: Exchange, from: ResponseHead | undefined, now
 }
 
 /** Speaks of the bytes that the upstream sent, which are others now. */
-const OF_THE_BYTES = [
+export const OF_THE_BYTES = [
   "content-type",
   "content-encoding",
   "etag",
@@ -138,7 +138,15 @@ export function problemAnswer(
   if (proxyStatus !== undefined) set += fieldLine("Proxy-Status", `${name}; error=${proxyStatus}`);
   return {
     head: { status, reason: "", from: undefined, edits: { drop: new Set(), dropPrefix: undefined, set } },
-    // Clients of a dialect know errors in its shape only.
-    body: Buffer.from(JSON.stringify(dialect?.writeError(status, detail === "" ? title : `${title}: ${detail}`) ?? problem)),
+    body: Buffer.from((dialect && errorIn(dialect, status, detail === "" ? title : `${title}: ${detail}`)) ?? JSON.stringify(problem)),
   };
+}
+
+/** An error in the only shape that clients of a dialect know; undefined where the dialect, which may be anybody's, cannot say it. */
+function errorIn(dialect: Dialect, status: number, message: string): string | undefined {
+  try {
+    return JSON.stringify(dialect.writeError(status, message));
+  } catch {
+    return undefined;
+  }
 }

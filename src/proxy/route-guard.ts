@@ -1,5 +1,5 @@
 import { sharedMs } from "../core/shared-clock.ts";
-import { ArmGuard, type Admission, type AttemptEnd, type GuardSettings } from "../resilience/arm-guard.ts";
+import { ArmGuard, type Admission, type AttemptEnd, type GuardSettings, type Urgency } from "../resilience/arm-guard.ts";
 import { LiveQuantile } from "../resilience/live-quantile.ts";
 
 /** Memory that the guards of all workers share, and which of them this is. */
@@ -28,14 +28,25 @@ export class RouteGuard {
     return this.#guard.admit(sharedMs(now), Math.random());
   }
 
+  /** The same where a hand lets everybody through. */
+  pass(now: number): Admission {
+    return this.#guard.pass(sharedMs(now));
+  }
+
   /** Of the admission just given; goes with what is recorded of it. */
   get ticket(): number {
     return this.#guard.ticket;
   }
 
-  /** Whether the stable arm may be asked besides; if so, {@link release} must follow once. `optional`: nothing is lost if it may not. */
-  takeExtra(now: number, limits: GuardSettings, optional: boolean): boolean {
-    return this.#guard.takeExtra(sharedMs(now), limits, optional);
+  /** Whether the stable arm may be asked besides; if so, {@link release} must follow once. */
+  takeExtra(now: number, limits: GuardSettings, urgency: Urgency, ticket: number): boolean {
+    return this.#guard.takeExtra(sharedMs(now), limits, urgency, ticket);
+  }
+
+  /** Whether the candidate gets no requests at present but for probes: for those that could not be one. */
+  isOut(now: number): boolean {
+    const { state } = this.#guard.status(sharedMs(now));
+    return state === "open" || state === "half-open";
   }
 
   release(now: number): void {

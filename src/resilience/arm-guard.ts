@@ -1,4 +1,5 @@
 import {
+  isSurelyAbove,
   type Admission,
   advanced,
   type Breaker,
@@ -39,15 +40,18 @@ export interface ArmGuardOptions extends Partial<BreakerTimings> {
   readonly windowMs?: number;
 }
 
-/** "ok" includes the quality; "unjudged": the client left or the proxy itself lagged, which counts for nothing. */
-export type AttemptEnd = "ok" | "error" | "bad-quality" | "unreachable" | "unjudged";
+/** "ok" includes the quality; "unjudged": the client left or the proxy itself lagged, which counts for nothing; "late": a probe that was good, but not in time. */
+export type AttemptEnd = "ok" | "error" | "bad-quality" | "unreachable" | "unjudged" | "late";
+
+/** How much an extra send is wanted: it may be left out, it is needed, or a client has waited for it for long. */
+export type Urgency = "optional" | "needed" | "overdue";
 
 export interface GuardStatus {
   /** Open until the first request after its time, which then is a probe. */
   readonly state: BreakerState;
   /** Held by hand until it is set to "auto". */
   readonly held: boolean;
-  /** When the state began, milliseconds since the epoch; 0 when nothing has happened yet. */
+  /** When the state began, on the clock of `now`; 0 when nothing has happened yet. */
   readonly since: number;
   /** Why it opened last; undefined while closed. */
   readonly why: OpenReason | undefined;
@@ -120,21 +124,42 @@ export class ArmGuard {
     }
   }
 
+  /** As {@link admit} where a hand lets everybody through: the request counts all the same. */
+  pass(now: number): Admission {
+    const breaker = this.#read();
+    this.#ticket = breaker.era;
+    this.#budget.countRequest(now, breaker.loadEra);
+    return "candidate";
+  }
+
   /** To be read right after {@link admit} and given to {@link record}: an end that comes late is not judged in another state. */
   get ticket(): number {
     return this.#ticket;
   }
 
   /**
-   * An extra send to the stable upstream is wanted. False: the budget is spent, which opens the breaker unless the send was `optional`. True:
-   * exactly one {@link release} must follow.
+   * An extra send to the stable upstream is wanted. False: the budget is spent, which opens the breaker if the request has waited for it for
+   * long (`overdue`). True: exactly one {@link release} must follow. What is granted opens the breaker too, unless it is `optional`, when more than
+   * the share is surely wanted: the minimum alone would let a candidate fail for everybody as long as few ask at a time.
    */
-  takeExtra(now: number, settings: GuardSettings, optional = false): boolean {
+  takeExtra(now: number, settings: GuardSettings, urgency: Urgency = "overdue", ticket?: number): boolean {
     const breaker = this.#read();
-    if (this.#budget.take(now, breaker.loadEra, settings)) return true;
+    // Who was admitted before the present state began may be in need for what was then.
+    const counts = urgency !== "optional" && (ticket ?? breaker.era) === breaker.era;
+    if (this.#budget.take(now, breaker.loadEra, settings)) {
+      if (counts && (breaker.state === "closed" || breaker.state === "returning")) this.#checkShare(breaker, now, settings);
+      return true;
+    }
     // A probe is judged by how it ends, not by what others have spent.
-    if (!optional && breaker.state !== "half-open") this.#open(breaker.era, now, "budget");
+    if (counts && urgency === "overdue" && breaker.state !== "half-open") this.#open(breaker.era, now, "budget");
     return false;
+  }
+
+  #checkShare({ era, loadEra }: Breaker, now: number, { budgetBp }: GuardSettings): void {
+    // Without a share there is only the minimum, and that is granted to whoever asks.
+    if (budgetBp === 0) return;
+    const { requests, extra } = this.#budget.read(now, loadEra);
+    if (isSurelyAbove(Math.min(extra, requests), requests, budgetBp)) this.#open(era, now, "budget");
   }
 
   release(_now: number): void {
@@ -165,7 +190,7 @@ export class ArmGuard {
     // Each probe makes a state of its own, so another word means that this one was given up.
     if (this.#word !== ticket || breaker.state !== "half-open") return;
     const good = end === "unjudged" ? undefined : end === "ok";
-    const failure = end === "unreachable" ? "connect" : end === "bad-quality" ? "accuracy" : "errors";
+    const failure = end === "late" ? "budget" : end === "unreachable" ? "connect" : end === "bad-quality" ? "accuracy" : "errors";
     this.#replace(probeEnded(breaker, now, good, failure, this.#timings));
   }
 

@@ -9,7 +9,7 @@ export type Admission = "candidate" | "probe" | "stable";
 const RETURN_STEPS: readonly number[] = [500, 2500, 5000];
 
 interface Common {
-  /** When the state began, milliseconds since the epoch; 0 when nothing has happened yet. */
+  /** When the state began, on the clock of `now`; 0 when nothing has happened yet. */
   readonly since: number;
   /** Counts and late answers of another era say nothing about this one. */
   readonly era: number;
@@ -184,10 +184,14 @@ const FEWEST = 3;
  */
 export function reasonToOpen({ ok, errors, badQuality }: Judged, { errorRateBp, accuracyBp }: OpenConditions): OpenReason | undefined {
   const judged = ok + errors + badQuality;
-  if (errorRateBp > 0 && errors >= FEWEST && errors * 10_000 > errorRateBp * judged)
-    if (upperTail(errors, judged, errorRateBp / 10_000) < RISK) return "errors";
+  if (errorRateBp > 0 && isSurelyAbove(errors, judged, errorRateBp)) return "errors";
   const answers = ok + badQuality;
   if (accuracyBp > 0 && badQuality >= FEWEST && ok * 10_000 < accuracyBp * answers)
     if (lowerTail(ok, answers, accuracyBp / 10_000) < RISK) return "accuracy";
   return undefined;
+}
+
+/** Whether so many of so many prove a rate above the threshold, in basis points. */
+export function isSurelyAbove(hits: number, trials: number, thresholdBp: number): boolean {
+  return hits >= FEWEST && hits * 10_000 > thresholdBp * trials && upperTail(hits, trials, thresholdBp / 10_000) < RISK;
 }

@@ -75,7 +75,7 @@ const zipped = (changes: object): Fault => whole((by) => gzipSync(matchesOf(by, 
 const chunked = whole(matchesOf, { framing: "chunked" });
 const longError = whole((by) => matchesOf(by, {}, LONG), { status: 500 });
 const bad = says({ success: false });
-const slow = after(400, good);
+const slow = after(900, good);
 const inHead = (head: number): number => head >> 1;
 const behindHead = (head: number): number => head;
 const inBody = (head: number, all: number): number => (head + all) >> 1;
@@ -132,8 +132,8 @@ export const TABLE: readonly Row[] = [
   // Time.
   { name: "hang", candidate: hang, late: true, armed: byStable("latency", "timeout"), alone: TIME_UP },
   { name: "slow", candidate: slow, late: true, armed: byStable("latency", "ok"), alone: GOOD },
-  { name: "a dripping head", candidate: dripping("head", 6, 60), late: true, armed: byStable("latency", "ok"), alone: GOOD },
-  { name: "a dripping body", candidate: dripping("body", 6, 60), late: true, armed: byStable("latency", "ok"), alone: GOOD },
+  { name: "a dripping head", candidate: dripping("head", 6, 150), late: true, armed: byStable("latency", "ok"), alone: GOOD },
+  { name: "a dripping body", candidate: dripping("body", 6, 150), late: true, armed: byStable("latency", "ok"), alone: GOOD },
   {
     name: "silence behind the head",
     candidate: broken(behindHead, "silence"),
@@ -263,7 +263,7 @@ export const TABLE: readonly Row[] = [
   },
 
   // Both arms.
-  both("slow, stable slower", slow, after(700, good), byStable("latency", "ok"), GOOD, LATE),
+  both("slow, stable slower", slow, after(1_400, good), byStable("latency", "ok"), GOOD, LATE),
   both("slow, stable 500", slow, error500, best("candidate", "latency", "ok", "server-error"), GOOD, LATE),
   both("slow, stable a long 500", slow, longError, best("candidate", "latency", "ok", "server-error"), GOOD, LATE),
   both("slow, stable refused", slow, "refused", best("candidate", "latency", "ok", "connect-failed"), GOOD, LATE),

@@ -133,6 +133,11 @@ export class NodeCall implements Expiring, Call, Waiter, Dispatcher.DispatchHand
 
   onResponseEnd(controller: Dispatcher.DispatchController): void {
     if (this.#done) return;
+    // undici takes a reset for the end of an answer without a length.
+    if (this.#connection?.broken === true) {
+      this.#fail({ kind: "reset", detail: "the connection was reset within an answer without a length" });
+      return;
+    }
     this.#finish();
     if (this.#connection !== undefined) {
       this.#connection.reused = true;

@@ -13,6 +13,8 @@ export class Connection {
   readonly client: Client;
   /** Whether the present socket has answered a request before. */
   reused = false;
+  /** Its socket has failed: whatever came last was not ended by the endpoint. */
+  broken = false;
   busy = true;
   readonly #pool: EndpointPool;
 
@@ -47,7 +49,7 @@ export class EndpointPool implements EndpointState {
   readonly #config: UpstreamConfig;
   readonly #limits: Limits;
   /** One for all connections, for it remembers TLS sessions. */
-  readonly #connect: buildConnector.connector | undefined;
+  readonly #connect: buildConnector.connector;
   readonly #idle: Connection[] = [];
   readonly #all = new Set<Connection>();
   readonly #waiting = new Set<Waiter>();
@@ -57,7 +59,7 @@ export class EndpointPool implements EndpointState {
     this.endpoint = endpoint;
     this.#config = config;
     this.#limits = limits;
-    this.#connect = endpoint.secure ? secureConnector(endpoint) : undefined;
+    this.#connect = endpoint.secure ? secureConnector(endpoint) : buildConnector({ allowH2: false, timeout: 0 });
   }
 
   get size(): number {
@@ -127,9 +129,18 @@ export class EndpointPool implements EndpointState {
       headersTimeout: 0,
       bodyTimeout: 0,
       connectTimeout: 0,
-      ...(this.#connect === undefined ? {} : { connect: this.#connect }),
+      connect: (options, callback) => {
+        this.#connect(options, (...result) => {
+          const [, socket] = result;
+          connection.broken = false;
+          socket?.on("error", () => {
+            connection.broken = true;
+          });
+          callback(...result);
+        });
+      },
     });
-    const connection = new Connection(this, client);
+    const connection: Connection = new Connection(this, client);
     this.#all.add(connection);
     return connection;
   }
