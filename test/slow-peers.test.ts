@@ -92,9 +92,9 @@ for (const [engine, create] of ENGINES) {
     });
 
     t.test("clients that stop in the middle of a body are given up; those that go on slowly are not", async (t) => {
-      const p = await start(t, "body_timeout: 400ms");
+      const p = await start(t, "body_timeout: 1s");
       const head = (path: string): string =>
-        `POST ${path} HTTP/1.1\r\nHost: a\r\nX-User-ID: u\r\nContent-Length: 80\r\nConnection: close\r\n\r\n`;
+        `POST ${path} HTTP/1.1\r\nHost: a\r\nX-User-ID: u\r\nContent-Length: 160\r\nConnection: close\r\n\r\n`;
       const stopped = await Promise.all(Array.from({ length: 50 }, () => open(p.port)));
       const slow = await Promise.all(Array.from({ length: 20 }, () => open(p.port)));
       for (const [i, { socket }] of [...stopped, ...slow].entries()) socket.write(`${head(i % 2 === 0 ? "/v1/x" : "/api/match")}x`);
@@ -103,7 +103,7 @@ for (const [engine, create] of ENGINES) {
       t.ok(stopped.every((peer) => peer.text().startsWith("HTTP/1.1 408 ")));
       await Promise.all(slow.map((peer) => peer.closed));
       t.ok(
-        slow.every((peer) => peer.text().endsWith("\r\n\r\n80") || peer.text().includes("\r\n80\r\n")),
+        slow.every((peer) => peer.text().endsWith("\r\n\r\n160") || peer.text().includes("\r\n160\r\n")),
         "the slow ones got their answer",
       );
     });
