@@ -394,6 +394,9 @@ t.test("Sentinel: after a failover the new master is followed, and nothing is lo
   const b = await open(t, address, { instance: "b" });
   t.equal(a.store.health.up, true);
   t.equal(await a.store.change("f", { rollout_percentage: "25" }, ME), 1);
+  // What a master has not handed on dies with it.
+  for (const { watch } of [a, b]) await watch.state(({ revision }) => revision === 1);
+  await setup.master.cli("WAIT", "1", "10000");
   await setup.master.kill();
   const begun = performance.now();
   for (const { watch } of [a, b]) {
