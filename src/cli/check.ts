@@ -101,7 +101,12 @@ function describeFlag({ name, settings }: Flag, routes: readonly Route[]): strin
 function describeUnrepeatable(flag: string, routes: readonly Route[]): string[] {
   const names = routes.filter(({ action, idempotent }) => action.kind === "split" && action.flag === flag && !idempotent);
   if (names.length === 0) return [];
-  return [row("", `but on ${names.map(({ name }) => name).join(", ")}, without idempotent: true, only if no connection comes about`)];
+  return [
+    row(
+      "",
+      `but on ${names.map(({ name }) => name).join(", ")}, without idempotent: true, only if no connection comes about, or with an Idempotency-Key`,
+    ),
+  ];
 }
 
 function describeAction(action: RouteAction): string {

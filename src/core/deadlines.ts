@@ -3,7 +3,7 @@ import { performance } from "node:perf_hooks";
 /**
  * All deadlines of a thread on one timer. A deadline is a node in a list kept per length of timeout: lists of one
  * length expire in the order they were filled, so setting and clearing cost a few pointer writes and no allocation.
- * Precision is one tick: a deadline fires between its instant and `TICK_MS` later, never early.
+ * Precision is one tick, 4 ms unless another is asked for: a deadline fires between its instant and that much later, never early.
  */
 const TICK_MS = 4;
 
@@ -80,11 +80,13 @@ export class Deadlines {
   #stalledFrom = 0;
   #stalledTo = 0;
   readonly #ticker: Ticker;
+  readonly #tickMs: number;
   #cancel: (() => void) | undefined;
 
-  constructor(now: () => number = () => performance.now(), ticker: Ticker = loopTicker) {
+  constructor(now: () => number = () => performance.now(), ticker: Ticker = loopTicker, tickMs = TICK_MS) {
     this.#now = now;
     this.#ticker = ticker;
+    this.#tickMs = tickMs;
   }
 
   /** How many deadlines are set. */
@@ -114,7 +116,7 @@ export class Deadlines {
   wasStalled(from: number, now: number): boolean {
     const before = Math.min(this.#stalledTo, now) - Math.max(this.#stalledFrom, from);
     // It may be late at this moment, and not know yet.
-    const still = this.#cancel === undefined ? 0 : now - Math.max(this.#woundAt + TICK_MS, from);
+    const still = this.#cancel === undefined ? 0 : now - Math.max(this.#woundAt + this.#tickMs, from);
     const heldUp = Math.max(before, still);
     return heldUp > STALL_MS && heldUp > (now - from) * STALL_SHARE;
   }
@@ -159,13 +161,13 @@ export class Deadlines {
 
   #wind(now: number): void {
     this.#woundAt = now;
-    this.#cancel ??= this.#ticker.tick(this.#look, TICK_MS);
+    this.#cancel ??= this.#ticker.tick(this.#look, this.#tickMs);
   }
 
   readonly #look = (): void => {
     this.#cancel = undefined;
     const now = this.#now();
-    const due = this.#woundAt + TICK_MS;
+    const due = this.#woundAt + this.#tickMs;
     if (now - due > STALL_MS) {
       this.#stalledFrom = due;
       this.#stalledTo = now;

@@ -3,6 +3,7 @@ import { Deadline, type Expiring } from "../core/deadlines.ts";
 import type { FallbackReason, Outcome } from "../core/words.ts";
 import type { FailureCode } from "../core/failures.ts";
 import type { AttemptEnd, Urgency } from "../resilience/arm-guard.ts";
+import type { Verdict } from "../resilience/assess.ts";
 import { mayRetry, maySendAgain, type Means } from "../resilience/retry.ts";
 import type { CallFailure } from "../transport/transport.ts";
 import { Attempt, type AttemptOwner, type Send } from "./attempt.ts";
@@ -157,7 +158,7 @@ export class Attempts implements AttemptOwner, Expiring {
     const { verdict } = attempt;
     if (attempt.mode === "observed" || verdict === undefined) this.#settle();
     else if (verdict.good) this.#serve(attempt, attempt.endedAt);
-    else if (!this.#mayFallBackFrom(attempt) || !this.#fallBack(verdict.reason, verdict.detail)) this.#settle();
+    else if (!this.#mayFallBackFrom(attempt) || !this.#fallBack(verdict.reason, wordsFor(verdict))) this.#settle();
   }
 
   attemptFailed(attempt: Attempt, failure: CallFailure): void {
@@ -333,6 +334,11 @@ export class Attempts implements AttemptOwner, Expiring {
     const failures = this.all.map((attempt) => attempt.failure?.kind).filter((kind) => kind !== undefined);
     return failures.length > 0 && failures.every((kind) => kind === "connect-failed") ? "upstream-unreachable" : "upstream-failed";
   }
+}
+
+/** What was wrong, by the name of the sign if it was one. */
+function wordsFor({ sign, detail }: Extract<Verdict, { good: false }>): string {
+  return sign === undefined || sign === "quality" ? detail : `${sign}: ${detail}`;
 }
 
 /** What a breaker is told of an attempt. */

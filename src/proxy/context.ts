@@ -56,6 +56,9 @@ function createRequestDrops(config: Config): RequestDrops {
   return { trusted: sets(always), others: sets([...always, ...believed]) };
 }
 
+/** What a candidate is late by a client waits longer. */
+const TICK_MS = 2;
+
 /** Everything a request needs and no request owns. */
 export class Context {
   readonly config: Config;
@@ -69,7 +72,7 @@ export class Context {
   /** Undefined: no answer is remembered. */
   readonly keyedAnswers: KeyedAnswers | undefined;
   readonly onProgress: () => void;
-  readonly deadlines = new Deadlines();
+  readonly deadlines = new Deadlines(undefined, undefined, TICK_MS);
   readonly routes: RouteTable;
   readonly identity: IdentityRules;
   readonly forwarding: Forwarding;
