@@ -1,6 +1,7 @@
 import type { BreakerStatus } from "../admin/operations.ts";
 import type { Config } from "../config/config.ts";
 import { sharedMs } from "../core/shared-clock.ts";
+import { BUDGET_MINIMUM } from "../proxy/plan.ts";
 import { splitRoutes } from "../proxy/routes.ts";
 import { ArmGuard, guardBytes, resetWorker } from "../resilience/arm-guard.ts";
 import type { FlagState } from "../rollout/flag-state.ts";
@@ -33,7 +34,7 @@ export class Breakers {
       const fallback = states.find((state) => state.flag === flag)?.settings.fallback;
       if (fallback === undefined) return [];
       const mode = fallback.enabled ? fallback.breaker : "off";
-      const figures = guard.status(now, { budgetBp: fallback.budgetBp, budgetMinimum: 3 });
+      const figures = guard.status(now, { budgetBp: fallback.budgetBp, budgetMinimum: BUDGET_MINIMUM });
       const state = mode === "open" ? "open" : mode === "auto" ? figures.state : "closed";
       return [
         {

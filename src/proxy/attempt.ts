@@ -6,6 +6,7 @@ import type { ResponseHead } from "../http/head.ts";
 import { assess, type Verdict } from "../resilience/assess.ts";
 import { isJson } from "../resilience/json-valid.ts";
 import type { Judgement } from "../resilience/signs.ts";
+import { LARGEST_ANSWER } from "../store/keyed-answers.ts";
 import type { Call, CallFailure, CallHandler } from "../transport/transport.ts";
 import type { Context } from "./context.ts";
 import { HeldBody } from "./held-body.ts";
@@ -14,9 +15,6 @@ import type { Said } from "./said.ts";
 
 /** An attempt that nobody waits for keeps no more of its answer than this, enough to read its quality. */
 const OBSERVED_BYTES = 262_144;
-
-/** As much is kept of one that is to be remembered. */
-const LARGEST_ANSWER = 1_048_576;
 
 const NO_TRAILERS: readonly string[] = [];
 const NO_BYTES = new Uint8Array(0);

@@ -8,7 +8,7 @@ import type { CompiledAction, Destination } from "./routes.ts";
 /** Whole bodies up to this size are sent in one write, which is cheaper than a stream, and can be sent again. */
 const SMALL_BODY = 65_536;
 /** Extra sends to the stable arm that may always be open. */
-const BUDGET_MINIMUM = 3;
+export const BUDGET_MINIMUM = 3;
 
 /** Who is asked, and what for. */
 export interface Plan {
