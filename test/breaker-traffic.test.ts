@@ -191,7 +191,7 @@ for (const [engine, create] of ENGINES) {
 
     t.test("server errors beyond error_rate open it, and then the candidate is left alone", async (t) => {
       const [v1, v2] = await startBoth(t, failing);
-      const proxy = await startGuarded(t, create, splitYaml({ stable: v1.url, candidate: v2.url }));
+      const proxy = await startGuarded(t, create, splitYaml({ stable: v1.url, candidate: v2.url }, { fallback: "budget: 100%" }));
       t.same(Object.keys(await postUntil(proxy, () => proxy.status().state !== "closed")), ["v1 error"]);
       // A busy machine may make the proxy late, and then it blames nobody.
       const needed = 3 + proxy.recorder.unjudged.filter((upstream) => upstream === CANDIDATE).length;
