@@ -49,7 +49,17 @@ function figures(config: Config, over: Partial<LiveFigures> = {}): LiveFigures {
     state: { flag: flag.name, revision: 7, settings: flag.settings, allow: undefined, deny: undefined, members: {} },
     killed: false,
   }));
-  return { version: "0.0.0", flags, storeUp: true, rejections: { "invalid-value": 0 }, workers: [], upstreams: [], breakers: [], ...over };
+  return {
+    version: "0.0.0",
+    flags,
+    storeUp: true,
+    rejections: { "invalid-value": 0 },
+    workers: [],
+    upstreams: [],
+    breakers: [],
+    rollouts: [],
+    ...over,
+  };
 }
 
 /** The value of one sample in the text, by its name and labels as they stand there. */
@@ -340,7 +350,7 @@ t.test("the exposition says what clients saw, what upstreams took and what is co
     const meters = createMeters(config, buffer);
     meters.request(0, "candidate", "stable", 0, "ok", 200, 110);
     meters.attempt(0, 1, "first", "timeout", 812);
-    meters.quality(0, 1, 0, 0.9);
+    meters.quality(0, 1, "candidate", 0, 0.9);
     meters.fallback(0, "latency");
     meters.observationCut(0);
     meters.malformed(431);
@@ -413,7 +423,7 @@ t.test("with a prefix, the names of existing dashboards are filled as far as the
   meters.request(0, "candidate", "stable", 1, "ok", 200, 150);
   meters.request(0, "candidate", "none", 1, "timeout", 504, 4_321);
   meters.request(1, "none", "none", -1, "server-error", 500, 10);
-  meters.quality(0, 1, 1, 0.5);
+  meters.quality(0, 1, "candidate", 1, 0.5);
   meters.malformed(400);
   meters.malformed(404);
   now = 10_000;
@@ -477,7 +487,7 @@ t.test("promtool finds nothing to complain about", { skip: promtool ? false : "p
   }
   for (const kind of ATTEMPT_KINDS) meters.attempt(0, 0, kind, "ok", 3);
   for (const reason of FALLBACK_REASONS) meters.fallback(0, reason);
-  meters.quality(0, 1, -1, 0.7);
+  meters.quality(0, 1, "candidate", -1, 0.7);
   const { text } = await createExposition({ config, buffers: () => [buffer], live: () => figures(config) }).metrics();
   // prom-client's own three gauges that end in _total are the only ones it may name.
   const own = text.split("\n").filter((line) => !line.includes("nodejs_active_"));

@@ -56,6 +56,9 @@ export type Sign = (typeof SIGNS)[number];
 export const DEFECTS = [...SIGNS, "quality"] as const;
 export type Defect = (typeof DEFECTS)[number];
 
+/** What a rollout may be at; `idle`: none was ever started. */
+export const ROLLOUT_STATUSES = ["idle", "progressing", "waiting", "held", "rolling-back", "rolled-back", "completed"] as const;
+
 /** How the breaker of an arm is set: by its figures, by hand, or not there at all. */
 export const BREAKER_MODES = ["auto", "open", "closed", "off"] as const;
 export type BreakerMode = (typeof BREAKER_MODES)[number];

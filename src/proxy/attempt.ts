@@ -7,6 +7,7 @@ import { assess, type Verdict } from "../resilience/assess.ts";
 import { isJson } from "../resilience/json-valid.ts";
 import type { Judgement } from "../resilience/signs.ts";
 import { LARGEST_ANSWER } from "../store/keyed-answers.ts";
+import type { AttemptEnd } from "../telemetry/arm-layout.ts";
 import type { Call, CallFailure, CallHandler } from "../transport/transport.ts";
 import type { Context } from "./context.ts";
 import { HeldBody } from "./held-body.ts";
@@ -247,7 +248,9 @@ export class Attempt implements Expiring, CallHandler {
     const { index } = this.to.backend;
     const judgement = this.#judge();
     let verdict = assess(this.head?.status ?? 0, judgement, this.owner.floorBp);
-    if (judgement?.quality?.kind === "figure") meters.quality(routeIndex, index, this.owner.segment, judgement.quality.ratio);
+    if (judgement?.quality?.kind === "figure") {
+      meters.quality(routeIndex, index, this.to.arm, this.owner.segment, judgement.quality.ratio);
+    }
     if (!verdict.good && verdict.sign !== undefined) meters.defect(routeIndex, index, verdict.sign);
     if (verdict.good && this.mode === "held" && this.said.translated !== undefined) verdict = this.#translate(verdict);
     this.verdict = verdict;
@@ -365,6 +368,30 @@ export class Attempt implements Expiring, CallHandler {
     if (outcome === "cancelled") return;
     context.meters.attempt(routeIndex, this.to.backend.index, this.kind, outcome, tookMs);
     if (this.stalled) context.meters.unjudged(routeIndex, this.to.backend.index);
+    const end = this.stalled || this.unobserved ? undefined : this.#armEnd(outcome);
+    if (end !== undefined) context.meters.armAttempt(routeIndex, this.to.arm, this.owner.segment, end, tookMs);
+  }
+
+  /** How its arm is to be judged by it; undefined: not at all. */
+  #armEnd(outcome: Outcome): AttemptEnd | undefined {
+    const { verdict, failure } = this;
+    if (failure?.unsendable === true) return undefined;
+    switch (outcome) {
+      case "ok":
+        return "ok";
+      case "cancelled":
+      case "refused":
+        return undefined;
+      case "connect-failed":
+        return "unreachable";
+      case "degraded":
+      case "bad-answer":
+        // How good answers are is a figure of its own.
+        if (verdict?.good === false && verdict.sign === "quality") return "ok";
+        return verdict === undefined ? "unavailable" : "defective";
+      default:
+        return "unavailable";
+    }
   }
 }
 

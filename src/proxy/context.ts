@@ -6,6 +6,7 @@ import type { FlagState } from "../rollout/flag-state.ts";
 import { compileRules, type Rules } from "../rollout/rules.ts";
 import type { AccessLog } from "../telemetry/access-log.ts";
 import type { Meters } from "../telemetry/meters.ts";
+import type { RequestLedger } from "../telemetry/request-ledger.ts";
 import type { Attempt } from "./attempt.ts";
 import { createIdentityRules, type IdentityRules } from "./identify.ts";
 import { BUILT_IN } from "../dialects/registry.ts";
@@ -64,6 +65,7 @@ export class Context {
   readonly config: Config;
   readonly meters: Meters;
   readonly accessLog: AccessLog;
+  readonly ledger: RequestLedger | undefined;
   /** Under the sticky secret: signs cookies, and stands for users in logs. */
   readonly keyedHash: KeyedHash;
   /** Keyed digests of users, for the log. */
@@ -89,6 +91,7 @@ export class Context {
     this.config = config;
     this.meters = options.meters;
     this.accessLog = options.accessLog;
+    this.ledger = options.ledger;
     this.keyedHash = new KeyedHash(options.secret);
     this.forwarding = new Forwarding(config.name);
     this.kills = options.kills;

@@ -2,6 +2,7 @@ import type { Config } from "../config/config.ts";
 import type { FlagState } from "../rollout/flag-state.ts";
 import type { AccessLog } from "../telemetry/access-log.ts";
 import type { Meters } from "../telemetry/meters.ts";
+import type { RequestLedger } from "../telemetry/request-ledger.ts";
 import type { Accept, Transport } from "../transport/transport.ts";
 import type { Dialect } from "../dialects/dialect.ts";
 import { Context } from "./context.ts";
@@ -43,6 +44,8 @@ export interface ProxyOptions {
   readonly guards?: GuardMemory;
   /** Where answers are remembered under idempotency keys. Unless given, none is. */
   readonly keyedAnswers?: KeyedAnswers;
+  /** Where the last requests of split routes are remembered. Unless given, none is. */
+  readonly ledger?: RequestLedger | undefined;
 }
 
 export function createProxy(options: ProxyOptions): Proxy {

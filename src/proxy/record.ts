@@ -11,6 +11,18 @@ export function record(exchange: Exchange, bytes: number): void {
   if (route === undefined) context.meters.malformed(status);
   else context.meters.request(route.index, exchange.assigned, exchange.servedArm, segment, outcome, status, durationMs);
 
+  if (route !== undefined && decision !== undefined) {
+    context.ledger?.record(
+      exchange.requestId,
+      Date.now(),
+      route.index,
+      exchange.assigned,
+      exchange.servedArm,
+      segment,
+      exchange.identity?.key,
+    );
+  }
+
   const { accessLog, config } = context;
   const samplingBp = exchange.rules?.samplingBp ?? config.accessLog.samplingBp;
   if (!accessLog.wanted(samplingBp, outcome, fellBack !== undefined)) return;

@@ -1,6 +1,6 @@
 import { collectDefaultMetrics, Registry } from "prom-client";
 import type { Config } from "../config/config.ts";
-import { ARMS, ATTEMPT_KINDS, DEFECTS, FALLBACK_REASONS, OUTCOMES } from "../core/words.ts";
+import { ARMS, ATTEMPT_KINDS, DEFECTS, FALLBACK_REASONS, OUTCOMES, ROLLOUT_STATUSES } from "../core/words.ts";
 import type { FlagState } from "../rollout/flag-state.ts";
 import { createCompatible } from "./compatible.ts";
 import { groupTable, writeCounters, writeHistograms } from "./grouping.ts";
@@ -28,6 +28,16 @@ export interface LiveFigures {
     readonly ejections: number;
   }[];
   readonly breakers: readonly BreakerFigures[];
+  readonly rollouts: readonly RolloutFigures[];
+}
+
+/** Of one flag, as this instance last read it. */
+export interface RolloutFigures {
+  readonly flag: string;
+  readonly status: (typeof ROLLOUT_STATUSES)[number];
+  /** From 1; 0: none. */
+  readonly step: number;
+  readonly leads: boolean;
 }
 
 /** Of one split route. */
@@ -82,6 +92,7 @@ export function createExposition({ config, buffers, live, now = () => performanc
       writeTraffic(text, config, reading.layout, scales, totals);
       const figures = live();
       writeLive(text, figures);
+      writeRollouts(text, figures.rollouts);
       writeWorkers(text, figures.workers);
       writeCompatible?.(text, totals, now());
       return { text: `${text.toString()}\n${await registry.metrics()}`, contentType: registry.contentType };
@@ -163,6 +174,17 @@ function writeTraffic(text: MetricText, config: Config, { tables }: MeterLayout,
   );
   text.metric(METRICS.lost);
   for (const [table, lost] of lostRecords(totals)) text.sample(METRICS.lost, [table], lost);
+}
+
+function writeRollouts(text: MetricText, rollouts: readonly RolloutFigures[]): void {
+  text.metric(METRICS.rolloutStatus);
+  for (const { flag, status } of rollouts) {
+    for (const known of ROLLOUT_STATUSES) text.sample(METRICS.rolloutStatus, [flag, known], Number(known === status));
+  }
+  text.metric(METRICS.rolloutStep);
+  for (const { flag, step } of rollouts) text.sample(METRICS.rolloutStep, [flag], step);
+  text.metric(METRICS.rolloutLeader);
+  for (const { flag, leads } of rollouts) text.sample(METRICS.rolloutLeader, [flag], Number(leads));
 }
 
 function writeLive(text: MetricText, { version, flags, storeUp, rejections, upstreams, breakers }: LiveFigures): void {

@@ -1,5 +1,6 @@
 import type { Config } from "../config/config.ts";
 import { ARMS, ATTEMPT_KINDS, DEFECTS, FALLBACK_REASONS, OUTCOMES } from "../core/words.ts";
+import { armBytes, type ArmPlace, armPlace } from "./arm-layout.ts";
 import { durationEdges, qualityEdges } from "./edges.ts";
 import { tableBytes, type TablePlace, type TableShape } from "./series.ts";
 
@@ -7,6 +8,8 @@ import { tableBytes, type TablePlace, type TableShape } from "./series.ts";
 export interface MeterLayout {
   readonly bytes: number;
   readonly tables: Readonly<Record<TableName, TablePlace>>;
+  /** Finer figures of split routes, from which windows of time are made. */
+  readonly arms: ArmPlace;
 }
 
 export const TABLE_NAMES = [
@@ -21,6 +24,7 @@ export const TABLE_NAMES = [
   "dropped",
   "inexpressible",
   "malformed",
+  "arms",
 ] as const;
 export type TableName = (typeof TABLE_NAMES)[number];
 
@@ -59,6 +63,8 @@ export function meterLayout(config: Config): MeterLayout {
     dropped: shape([routes, upstreams], undefined),
     inexpressible: shape([routes, upstreams], undefined),
     malformed: shape([STATUSES], undefined),
+    // Only what was not counted of the arms; their figures lie elsewhere.
+    arms: shape([1], undefined),
   };
   let bytes = GAUGE_BYTES;
   const place = (name: TableName): TablePlace => {
@@ -78,8 +84,10 @@ export function meterLayout(config: Config): MeterLayout {
     dropped: place("dropped"),
     inexpressible: place("inexpressible"),
     malformed: place("malformed"),
+    arms: place("arms"),
   };
-  return { bytes, tables };
+  const armRows = armPlace(config, bytes);
+  return { bytes: bytes + armBytes(armRows), tables, arms: armRows };
 }
 
 function shape(sizes: readonly number[], edges: Float64Array | undefined): TableShape {

@@ -1,4 +1,5 @@
 import type { Arm, AttemptKind, Defect, FallbackReason, Outcome } from "../core/words.ts";
+import type { AttemptEnd } from "./arm-layout.ts";
 
 /**
  * What the data path reports. Routes, upstreams and segments are given by their number in the configuration (order of
@@ -9,8 +10,10 @@ export interface Meters {
   request(route: number, assigned: Arm, served: Arm, segment: number, outcome: Outcome, status: number, ms: number): void;
   /** One attempt as it truly was. A `ms` of an attempt that was cut is the least it can have taken. */
   attempt(route: number, upstream: number, kind: AttemptKind, outcome: Outcome, ms: number): void;
+  /** The same attempt, where it says something of the arm it was sent to. Routes that are not split have none. */
+  armAttempt(route: number, arm: Arm, segment: number, end: AttemptEnd, ms: number): void;
   /** What an answer said of its own quality, 0..1. */
-  quality(route: number, upstream: number, segment: number, ratio: number): void;
+  quality(route: number, upstream: number, arm: Arm, segment: number, ratio: number): void;
   fallback(route: number, reason: FallbackReason): void;
   /** A lost attempt that was still open when observation ended: its duration is known only as "at least". */
   observationCut(route: number): void;

@@ -151,6 +151,24 @@ export const METRICS = {
     labels: ["worker"],
     help: "Lost attempts left open now to learn how long they truly take.",
   },
+  rolloutStatus: {
+    name: "crossfade_rollout_status",
+    type: "gauge",
+    labels: ["flag", "status"],
+    help: "1 for the status that the flag's rollout is in, 0 for the others.",
+  },
+  rolloutStep: {
+    name: "crossfade_rollout_step",
+    type: "gauge",
+    labels: ["flag"],
+    help: "Step of the plan that the rollout is at, from 1; 0 while there is none.",
+  },
+  rolloutLeader: {
+    name: "crossfade_rollout_leader",
+    type: "gauge",
+    labels: ["flag"],
+    help: "1 while this instance leads the flag's rollout.",
+  },
   build: { name: "crossfade_build_info", type: "gauge", labels: ["version", "node"], help: "Always 1; the labels say what runs." },
 } as const satisfies Record<string, MetricName>;
 

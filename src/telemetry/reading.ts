@@ -70,6 +70,7 @@ export function createReading(config: Config, buffers: () => readonly SharedArra
       dropped: read("dropped"),
       inexpressible: read("inexpressible"),
       malformed: read("malformed"),
+      arms: read("arms"),
     };
   };
   return {

@@ -89,6 +89,11 @@ export class SeriesWriter {
     else add(this.#views.blocks, row, 1);
   }
 
+  /** Counts a record that is not to be counted elsewhere. */
+  lose(): void {
+    add(this.#views.lost, 0, 1);
+  }
+
   /** Adds a value to the histogram with these label indices. A value that is no finite number counts as lost. */
   observe(value: number, a: number, b = 0, c = 0, d = 0, e = 0, f = 0): void {
     const row = Number.isFinite(value) ? this.#row(this.#key(a, b, c, d, e, f)) : -1;

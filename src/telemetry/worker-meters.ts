@@ -1,5 +1,6 @@
 import type { Config } from "../config/config.ts";
-import { ARMS, ATTEMPT_KINDS, DEFECTS, FALLBACK_REASONS, OUTCOMES } from "../core/words.ts";
+import { ARMS, ATTEMPT_KINDS, DEFECTS, FALLBACK_REASONS, OUTCOMES, type Outcome } from "../core/words.ts";
+import { ArmWriter } from "./arm-writer.ts";
 import { GAUGES, meterLayout, type GaugeName } from "./meter-layout.ts";
 import type { Meters } from "./meters.ts";
 import { SeriesWriter } from "./series.ts";
@@ -40,6 +41,8 @@ export function createMeters(config: Config, buffer: SharedArrayBuffer): WorkerM
   const dropped = new SeriesWriter(buffer, layout.tables.dropped);
   const inexpressible = new SeriesWriter(buffer, layout.tables.inexpressible);
   const malformed = new SeriesWriter(buffer, layout.tables.malformed);
+  const unarmed = new SeriesWriter(buffer, layout.tables.arms);
+  const arms = new ArmWriter(buffer, layout.arms, config.routes.length);
   const gauges = new Float64Array(buffer, 0, GAUGES.length);
   gauges.fill(0);
   let peakWindowEnds = 0;
@@ -50,12 +53,19 @@ export function createMeters(config: Config, buffer: SharedArrayBuffer): WorkerM
       const by = ARMS.indexOf(served);
       requests.increment(route + 1, from, by, segment + 1, OUTCOMES.indexOf(outcome), status);
       durations.observe(ms, route + 1, from, by, segment + 1);
+      if (assigned === "none" || status === CLIENT_LEFT || outcome === "cancelled") return;
+      const byOther = served !== assigned && served !== "none";
+      if (!arms.request(route, assigned, segment, isFailure(outcome, status), byOther, ms)) unarmed.lose();
     },
     attempt(route, upstream, kind, outcome, ms) {
       attempts.observe(ms, route + 1, upstream, ATTEMPT_KINDS.indexOf(kind), OUTCOMES.indexOf(outcome));
     },
-    quality(route, upstream, segment, ratio) {
+    armAttempt(route, arm, segment, end, ms) {
+      if (arm !== "none" && !arms.attempt(route, arm, segment, end, ms)) unarmed.lose();
+    },
+    quality(route, upstream, arm, segment, ratio) {
       qualities.observe(ratio, route + 1, upstream, segment + 1);
+      if (arm !== "none" && !arms.quality(route, arm, segment, ratio)) unarmed.lose();
     },
     fallback(route, reason) {
       fallbacks.increment(route + 1, FALLBACK_REASONS.indexOf(reason));
@@ -93,6 +103,14 @@ export function createMeters(config: Config, buffer: SharedArrayBuffer): WorkerM
       set(gauges, "observing", observing);
     },
   };
+}
+
+/** The status under which a client that left is filed. */
+const CLIENT_LEFT = 499;
+
+/** A 5xx, no answer, or one that broke off. */
+function isFailure(outcome: Outcome, status: number): boolean {
+  return status >= 500 || (outcome !== "ok" && outcome !== "refused" && outcome !== "degraded");
 }
 
 function get(gauges: Float64Array, name: GaugeName): number {

@@ -32,10 +32,19 @@ export interface RecordedAttempt {
   readonly ms: number;
 }
 
+export interface RecordedArmAttempt {
+  readonly arm: string;
+  readonly segment: number;
+  readonly end: string;
+  readonly ms: number;
+}
+
 /** Everything the data path reported, with a way to wait for more. */
 export class Recorder {
   readonly requests: RecordedRequest[] = [];
   readonly attempts: RecordedAttempt[] = [];
+  /** Those that say something of their arm. */
+  readonly armAttempts: RecordedArmAttempt[] = [];
   readonly qualities: number[] = [];
   readonly fallbacks: string[] = [];
   readonly malformed: number[] = [];
@@ -56,7 +65,11 @@ export class Recorder {
       this.attempts.push({ upstream, kind, outcome, ms });
       this.#wake();
     },
-    quality: (_route: number, _upstream: number, _segment: number, ratio: number): void => {
+    armAttempt: (_route: number, arm: string, segment: number, end: string, ms: number): void => {
+      this.armAttempts.push({ arm, segment, end, ms });
+      this.#wake();
+    },
+    quality: (_route: number, _upstream: number, _arm: string, _segment: number, ratio: number): void => {
       this.qualities.push(ratio);
       this.#wake();
     },
