@@ -458,7 +458,17 @@ t.test("writing back keeps what is held, but for fields edited since", async (t)
 });
 
 function viewOf(of: Pick<View, "raw" | "seen" | "accepted" | "revision">): View {
-  return { kind: "hash", fingerprint: "", revisionText: "", history: "", digests: {}, sets: [], ...of };
+  return {
+    kind: "hash",
+    fingerprint: "",
+    revisionText: "",
+    history: "",
+    digests: {},
+    sets: [],
+    document: { kind: "none" },
+    fence: "",
+    ...of,
+  };
 }
 
 t.test("without Redis the same settings come from the file, changes and the disk", async (t) => {

@@ -3,7 +3,7 @@ import { BREAKER_MODES } from "../core/words.ts";
 import type { FlagSettings, SegmentRule } from "./config.ts";
 import { freeze } from "./freeze.ts";
 import { nearest } from "./problem.ts";
-import { choice, duration, type Reading, type Scalar, share, toggle } from "./scalars.ts";
+import { choice, duration, type Reading, type Scalar, share, text, toggle } from "./scalars.ts";
 
 /**
  * The live settings of a flag as fields of a hash, which people write with any client: what each field means, what is
@@ -24,7 +24,8 @@ type Apply = (settings: FlagSettings) => FlagSettings;
 /** One field: how it is read into the settings, and written out of them. */
 interface Field {
   readonly read: (text: string) => Reading<Apply>;
-  readonly write: (settings: FlagSettings) => string;
+  /** Undefined: there is nothing to show. */
+  readonly write: (settings: FlagSettings) => string | undefined;
 }
 
 /** In a hash a bare number is milliseconds: that is what people type after `HSET`. */
@@ -36,11 +37,7 @@ const responseTime: Scalar<number> = {
   },
 };
 
-function field<T>(
-  scalar: Scalar<T>,
-  set: (settings: FlagSettings, value: T) => FlagSettings,
-  write: (settings: FlagSettings) => string,
-): Field {
+function field<T>(scalar: Scalar<T>, set: (settings: FlagSettings, value: T) => FlagSettings, write: Field["write"]): Field {
   return {
     read(text) {
       const reading = scalar.read(text);
@@ -49,6 +46,9 @@ function field<T>(
     write,
   };
 }
+
+/** What a rehearsal writes to say which one it is. */
+const drillMark = text({ expected: "a short text of visible characters", pattern: /^[^\p{Cc}]*$/u, min: 0, max: 128 });
 
 const FALLBACK_TIME = "fallback.response_time";
 /** Another name for {@link FALLBACK_TIME}. */
@@ -111,6 +111,11 @@ const FIXED: Readonly<Record<string, Field>> = {
     share,
     (settings, samplingBp) => ({ ...settings, samplingBp }),
     ({ samplingBp }) => formatShare(samplingBp),
+  ),
+  drill: field(
+    drillMark,
+    (settings, drill) => ({ ...settings, drill }),
+    ({ drill }) => drill,
   ),
 };
 
@@ -229,7 +234,8 @@ function valueOf(fields: Fields, name: string): string | undefined {
   return Object.hasOwn(fields, name) ? fields[name] : undefined;
 }
 
-/** Every setting as the store would hold it, for display. */
+/** Every setting as the store would hold it, for display; the mark of a drill only where there is one. */
 export function fieldsOf(settings: FlagSettings): Fields {
-  return Object.fromEntries([...fieldsKnown(settings)].map(([name, { write }]) => [name, write(settings)]));
+  const shown = [...fieldsKnown(settings)].map(([name, { write }]) => [name, write(settings)] as const);
+  return Object.fromEntries(shown.filter((entry): entry is [string, string] => entry[1] !== undefined));
 }

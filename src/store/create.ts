@@ -22,8 +22,9 @@ interface StoreOptions {
 export function createStore({ config, instance, log, prefix = DEFAULT_PREFIX }: StoreOptions): SettingsStore {
   const { store, flags, stateDirectory } = config;
   const kept = store.kind === "memory" ? "memory" : prefix;
-  const lastGood = createLastGood({ directory: stateDirectory || undefined, prefix: kept, log });
-  if (store.kind === "memory") return createMemoryStore({ config, instance, lastGood });
+  const directory = stateDirectory || undefined;
+  const lastGood = createLastGood({ directory, prefix: kept, log });
+  if (store.kind === "memory") return createMemoryStore({ config, instance, lastGood, directory, log });
   return createRedisStore({ config: { store, flags }, instance, log, prefix, lastGood });
 }
 

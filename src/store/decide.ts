@@ -3,6 +3,8 @@ import type { Flag } from "../config/config.ts";
 import { acceptSettings, readFields } from "../config/settings.ts";
 import { type Held, KILL_FIELD } from "./held.ts";
 import type { FlagKeys } from "./keys.ts";
+import { digestOf, type HeldDocument } from "./rollout-document.ts";
+import type { DocumentWrite } from "./rollout-store.ts";
 import { type AuditEntry, type Author, InvalidSettings, type Rejection } from "./store.ts";
 import { diffFields, type FieldChange, type Fields, fieldOf, sameFields, type View, withFields } from "./view.ts";
 
@@ -18,7 +20,7 @@ export interface Commit {
   readonly audit: readonly PlannedEntry[];
 }
 
-interface PlannedEntry extends Author {
+export interface PlannedEntry extends Author {
   readonly revision: number;
   readonly status: AuditEntry["status"];
   readonly changes: readonly FieldChange[];
@@ -84,6 +86,35 @@ export function planChange(flag: Flag, view: View, fields: Readonly<Record<strin
   return commit(view, fields, accepted, by, diffFields(view.raw, raw), "");
 }
 
+/** What writes a rollout's document, its settings and the audit; settings are recorded even where nobody is named. @throws {@link InvalidSettings} */
+export function planSave(
+  flag: Flag,
+  view: View,
+  { fields, by, text, version }: DocumentWrite,
+  instance: string,
+): {
+  readonly settings: Commit | undefined;
+  readonly guarded: boolean;
+  readonly audit: readonly PlannedEntry[];
+  readonly document: Omit<HeldDocument, "fence">;
+} {
+  const settings = fields && planChange(flag, view, fields, by ?? { who: instance, reason: "" });
+  const alone: readonly PlannedEntry[] = by ? [{ ...by, revision: view.revision ?? 0, status: "accepted", changes: [] }] : [];
+  const wellFormed = text.toWellFormed();
+  return {
+    settings,
+    // The document says what the settings are: if they are others by now, it must not be written.
+    guarded: fields !== undefined,
+    audit: settings?.audit ?? alone,
+    document: { version: version + 1, text: wellFormed, digest: digestOf(wellFormed), history: settings?.history ?? view.history },
+  };
+}
+
+/** That a document was written back. */
+export function restoration(view: View, instance: string, why: string): PlannedEntry {
+  return { who: instance, reason: why, revision: view.revision ?? 0, status: "restored", changes: [] };
+}
+
 /** @throws {@link InvalidSettings} when a field is wrong in itself, whatever else the hash holds. */
 export function validate(flag: Flag, fields: Readonly<Record<string, string | null>>): void {
   const { rejections } = readFields(flag.settings, withFields({}, fields));
@@ -125,6 +156,12 @@ export function killField(flag: Flag, kill: boolean): Readonly<Record<string, st
   return { [KILL_FIELD]: kill ? "true" : flag.settings.killSwitch ? "false" : null };
 }
 
+/** Somebody wrote over a rollout's document. */
+export function noDocument(flag: Flag, keys: FlagKeys): Rejection {
+  const message = `${keys.rollout} is not the document of a rollout; delete or rename it, and the last one that was seen is written back`;
+  return { flag: flag.name, field: "rollout", value: "", kind: "wrong-type", message };
+}
+
 /** What stands wrong in a flag's keys, for those who watch. */
 export function refusals(flag: Flag, view: View, keys: FlagKeys): Rejection[] {
   const found: Rejection[] = [];
@@ -141,5 +178,6 @@ export function refusals(flag: Flag, view: View, keys: FlagKeys): Rejection[] {
   for (const [i, { id, key }] of keys.sets.entries()) {
     if (view.sets[i]?.kind === "other") found.push(wrongType(id, key, "set (SADD)"));
   }
+  if (view.document.kind === "other") found.push(noDocument(flag, keys));
   return found;
 }

@@ -33,6 +33,11 @@ export function faultCode(error: unknown): string {
   return /^(?:ERR Error running script.*? -)?([A-Z]{2,})/.exec(error.message)?.[1] ?? "";
 }
 
+/** The server is well and the right one, and has refused one command; nothing of it was done. */
+export function isRefusal(error: unknown): boolean {
+  return ["WRONGKIND", "WRONGTYPE", "NOPERM", "OOM", "MISCONF", "NOREPLICAS", "BUSY"].includes(faultCode(error));
+}
+
 /** What keeps us from the store and what to do about it: one sentence. */
 export function describeFault(error: unknown, address: string): string {
   const sentence = describe(error, address);

@@ -1,15 +1,31 @@
 import { randomHex } from "../core/random-id.ts";
 import type { Flag } from "../config/config.ts";
-import { type Commit, invalid, isLost, judgeEdit, killed, killField, planChange, refusals, writeBack } from "./decide.ts";
+import { carryOut, type Outcome } from "./commit.ts";
+import {
+  type Commit,
+  invalid,
+  isLost,
+  judgeEdit,
+  killed,
+  killField,
+  noDocument,
+  planChange,
+  planSave,
+  refusals,
+  restoration,
+  writeBack,
+} from "./decide.ts";
 import { type Held, type KillMark, setIn } from "./held.ts";
 import type { FlagKeys, SetId } from "./keys.ts";
 import type { StoreLog } from "./log.ts";
-import { COMMIT, NUMBER_SET, READ } from "./scripts.ts";
+import { documentAfter, type DocumentStep, identOf, reconcile } from "./rollout-document.ts";
+import { DocumentConflict, type DocumentWrite, Fenced, type StoredDocument } from "./rollout-store.ts";
+import { NUMBER_SET, READ } from "./scripts.ts";
 import type { Session } from "./session.ts";
 import { SetFollower } from "./set-follower.ts";
 import type { HeldSet } from "./sets.ts";
 import { type Author, type Rejection, RevisionConflict, StoreUnavailable } from "./store.ts";
-import { flatten, fieldOf, parseView, revisionText, sameFields, type View } from "./view.ts";
+import { fieldOf, parseView, revisionText, sameFields, type View } from "./view.ts";
 
 /** How often a change is tried anew because somebody else's came first. */
 const MOST_TRIES = 100;
@@ -33,6 +49,7 @@ export class FlagFollower {
   #queue: Promise<unknown> = Promise.resolve();
   #waiting: Promise<View> | undefined;
   #reported: readonly Rejection[] = [];
+  #fence = 0;
 
   constructor(options: {
     readonly flag: Flag;
@@ -71,6 +88,11 @@ export class FlagFollower {
 
   get held(): Held {
     return this.#held;
+  }
+
+  /** The highest number of a lease that was seen here. */
+  get fence(): number {
+    return Math.max(this.#fence, this.#held.document?.fence ?? 0);
   }
 
   /** What stands wrong in the flag's keys now. */
@@ -115,6 +137,18 @@ export class FlagFollower {
     return this.#exclusive(() => this.#change(session, fields, by, ifRevision));
   }
 
+  /** The rollout's document, as of now. */
+  async load(session: Session): Promise<StoredDocument | undefined> {
+    const { document } = await this.refresh(session);
+    if (document.kind === "other") throw new StoreUnavailable(noDocument(this.flag, this.keys).message);
+    return this.#held.document && { version: this.#held.document.version, text: this.#held.document.text };
+  }
+
+  /** As {@link change}, with the rollout's document. `lease`, as the scripts compare it, must be the last one handed out; empty: any may be. */
+  async save(session: Session, write: DocumentWrite, lease: string): Promise<{ readonly version: number; readonly revision: number }> {
+    return this.#exclusive(() => this.#save(session, write, lease));
+  }
+
   /** Sets or clears what was said here about killing; in force at once, in the store later. */
   mark(mark: KillMark | undefined): void {
     this.#hold({ ...this.#held, mark });
@@ -128,8 +162,7 @@ export class FlagFollower {
   ): Promise<number> {
     for (let tries = 0; tries < MOST_TRIES; tries++) {
       const view = await this.#settle(session);
-      const misplaced = refusals(this.flag, view, this.keys).filter(({ field }) => field === "flags");
-      if (misplaced.length > 0) throw invalid(this.flag, misplaced);
+      this.#mustHoldSettings(view);
       const current = view.revision ?? 0;
       if (ifRevision !== undefined && ifRevision !== current) throw new RevisionConflict(current);
       const commit = planChange(this.flag, view, fields, by);
@@ -142,23 +175,55 @@ export class FlagFollower {
     throw new StoreUnavailable(`the settings of ${this.flag.name} change too fast for this change to be made; try again`);
   }
 
+  async #save(session: Session, write: DocumentWrite, lease: string): Promise<{ readonly version: number; readonly revision: number }> {
+    for (let tries = 0; tries < MOST_TRIES; tries++) {
+      const view = await this.#settle(session);
+      if (lease !== "" && view.fence !== lease) throw new Fenced(`this instance does not lead the rollout of ${this.flag.name} any more`);
+      if (view.document.kind === "other") throw new StoreUnavailable(noDocument(this.flag, this.keys).message);
+      if (write.fields !== undefined) this.#mustHoldSettings(view);
+      const stored = view.document.kind === "none" ? 0 : view.document.version;
+      if (stored !== write.version) throw new DocumentConflict(`the document of ${this.flag.name} is at version ${stored} by now`);
+      const plan = planSave(this.flag, view, write, this.#instance);
+      const document = { lease, written: { ...plan.document, fence: write.lease?.fence ?? this.fence } };
+      const outcome = await carryOut(session, this.keys, view, { ...plan, document });
+      if (outcome === "done") {
+        this.#apply(session, await this.#read(session));
+        return { version: document.written.version, revision: plan.settings?.revision ?? view.revision ?? 0 };
+      }
+    }
+    throw new StoreUnavailable(`the settings of ${this.flag.name} change too fast for its rollout to be written; try again`);
+  }
+
+  /** @throws {@link InvalidSettings} */
+  #mustHoldSettings(view: View): void {
+    const misplaced = refusals(this.flag, view, this.keys).filter(({ field }) => field === "flags");
+    if (misplaced.length > 0) throw invalid(this.flag, misplaced);
+  }
+
   /** Brings Redis and this instance to agree; resolves with what they agree on. */
   async #settle(session: Session): Promise<View> {
     for (let tries = 0; tries < MOST_TRIES; tries++) {
       const view = await this.#read(session);
+      const document = reconcile(this.#held.document, view.document, view.history);
       if (view.kind === "large" || view.kind === "other") {
+        if (document.kind === "restore") {
+          await this.#settleCommit(session, view, undefined, document);
+          continue;
+        }
+        this.#hold({ ...this.#held, document: documentAfter(this.#held.document, view) });
         this.#report(view);
         return view;
       }
       const lost = isLost(this.#held, view);
       const commit = lost ? writeBack(this.flag, this.#held, view, this.#instance) : judgeEdit(this.flag, view);
-      if (commit === undefined) {
+      if (commit === undefined && document.kind !== "restore") {
         this.#dropStaleRevival(view);
         this.#apply(session, view);
         return (await this.#shareMark(session, view)) ? this.#read(session) : view;
       }
       if (lost) for (const set of this.#sets) set.lost(view);
-      if ((await this.#commit(session, view, commit)) && lost) {
+      const outcome = await this.#settleCommit(session, view, commit, document);
+      if (outcome === "done" && lost && commit) {
         this.#onRestored(session);
         this.#log.warn(
           { flag: this.flag.name, revision: commit.revision, changes: commit.audit[0]?.changes },
@@ -170,34 +235,34 @@ export class FlagFollower {
   }
 
   async #read(session: Session): Promise<View> {
-    const { flags, seen, accepted, revision, digests, sets } = this.keys;
-    return parseView(await session.run(READ, [flags, seen, accepted, revision, digests, ...sets.map(({ key }) => key)], []));
+    const { flags, seen, accepted, revision, digests, rollout, fence, sets } = this.keys;
+    const keys = [flags, seen, accepted, revision, digests, rollout, fence, ...sets.map(({ key }) => key)];
+    const view = parseView(await session.run(READ, keys, [identOf(this.#held.document)]));
+    const number = Number(view.fence.split(":", 1)[0]);
+    if (Number.isSafeInteger(number)) this.#fence = Math.max(this.#fence, number);
+    return view;
   }
 
   async #commit(session: Session, view: View, commit: Commit): Promise<boolean> {
-    const { flags, seen, accepted, revision, audit } = this.keys;
-    const written = Object.entries(commit.written);
+    const plan = { settings: commit, guarded: true, audit: commit.audit, document: undefined };
+    return (await carryOut(session, this.keys, view, plan)) === "done";
+  }
+
+  /** Writes what was judged or lost of the settings, and what was lost of the document: together, so that nobody sees the one without the other. */
+  async #settleCommit(session: Session, view: View, settings: Commit | undefined, step: DocumentStep): Promise<Outcome> {
+    const restored = step.kind === "restore" ? step : undefined;
     const plan = {
-      write: written.flatMap(([name, value]) => (value === null ? [] : [name, value])),
-      remove: written.flatMap(([name, value]) => (value === null ? [name] : [])),
-      ...(commit.seen ? { seen: flatten(commit.seen) } : {}),
-      accepted: flatten(commit.accepted),
-      revision: revisionText(commit.revision, commit.history),
-      audit: commit.audit.map(({ who, reason, revision: number, status, changes }) => ({
-        // Half a surrogate pair is text to us, and a fault to the JSON reader of Redis.
-        who: who.toWellFormed(),
-        reason: reason.toWellFormed(),
-        revision: String(number),
-        status,
-        changes: JSON.stringify(changes),
-      })),
+      settings,
+      // A hash that cannot be read cannot be waited for either.
+      guarded: view.kind === "hash" || view.kind === "none",
+      audit: [...(settings?.audit ?? []), ...(restored ? [restoration(view, this.#instance, restored.why)] : [])],
+      document: restored && { lease: "", written: restored.document },
     };
-    const done = await session.run(
-      COMMIT,
-      [flags, seen, accepted, revision, audit],
-      [view.revisionText, view.fingerprint, JSON.stringify(plan)],
-    );
-    return done === 1;
+    const outcome = await carryOut(session, this.keys, view, plan);
+    if (outcome === "done" && restored) {
+      this.#log.warn({ flag: this.flag.name, version: restored.document.version }, `${restored.why}; it was written back`);
+    }
+    return outcome;
   }
 
   /** Puts in force here what Redis holds and has numbered. */
@@ -210,6 +275,7 @@ export class FlagFollower {
       accepted: sameFields(view.accepted, this.#held.accepted) ? this.#held.accepted : view.accepted,
       revision: complete ? (view.revision ?? 0) : this.#held.revision,
       history: complete ? view.history : this.#held.history,
+      document: documentAfter(this.#held.document, view),
       origin: "store",
     });
     this.#report(view);
@@ -271,7 +337,7 @@ export class FlagFollower {
   }
 
   #hold(held: Held): void {
-    const names: readonly (keyof Held)[] = ["revision", "history", "accepted", "sets", "mark", "origin"];
+    const names: readonly (keyof Held)[] = ["revision", "history", "accepted", "sets", "mark", "document", "origin"];
     if (names.every((name) => held[name] === this.#held[name])) return;
     this.#held = held;
     this.#onHeld(held);

@@ -2,6 +2,7 @@ import type { Flag } from "../config/config.ts";
 import { readFields } from "../config/settings.ts";
 import type { FlagState } from "../rollout/flag-state.ts";
 import type { SetId } from "./keys.ts";
+import type { HeldDocument } from "./rollout-document.ts";
 import { EMPTY_SET, type HeldSet } from "./sets.ts";
 import type { StoreHealth } from "./store.ts";
 import type { Fields } from "./view.ts";
@@ -16,6 +17,8 @@ export interface Held {
   readonly sets: Readonly<Record<SetId, HeldSet>>;
   /** A kill or revival that was said here and that the store has not heard of yet. */
   readonly mark: KillMark | undefined;
+  /** The newest document of the rollout that was seen here. No worker is told of it. */
+  readonly document: HeldDocument | undefined;
   readonly origin: StoreHealth["origin"];
 }
 
@@ -29,7 +32,7 @@ export interface KillMark {
 
 export const KILL_FIELD = "kill_switch";
 
-export const FROM_FILE: Held = { revision: 0, history: "", accepted: {}, sets: {}, mark: undefined, origin: "file" };
+export const FROM_FILE: Held = { revision: 0, history: "", accepted: {}, sets: {}, mark: undefined, document: undefined, origin: "file" };
 
 export function setIn(sets: Held["sets"], id: SetId): HeldSet {
   return (Object.hasOwn(sets, id) ? sets[id] : undefined) ?? EMPTY_SET;

@@ -24,6 +24,18 @@ export interface FlagKeys {
   readonly audit: string;
   readonly instances: string;
   readonly sets: readonly { readonly id: SetId; readonly key: string }[];
+  /** Hash: the rollout's document with its version, fence and digest. */
+  readonly rollout: string;
+  /** Who leads the rollout, as long as the key lives. */
+  readonly lease: string;
+  /** The last lease handed out; its number never goes back. */
+  readonly fence: string;
+  /** Stream: what the instances counted lately. */
+  readonly windows: string;
+  /** Stream: what the leader noted over the whole rollout. */
+  readonly record: string;
+  /** What the leader saw last. */
+  readonly show: string;
   /** A set under construction, before it takes its place at once. Outside what is followed. */
   restoring(id: SetId, instance: string): string;
 }
@@ -40,6 +52,12 @@ export function flagKeys(prefix: string, flag: string, segments: readonly string
     audit: `${base}audit`,
     instances: `${base}instances`,
     sets: ids.map((id) => ({ id, key: base + id })),
+    rollout: `${base}rollout`,
+    lease: `${base}lease`,
+    fence: `${base}fence`,
+    windows: `${base}windows`,
+    record: `${base}record`,
+    show: `${base}show`,
     restoring: (id, instance) => `${base}restoring:${instance}:${id}`,
   };
 }

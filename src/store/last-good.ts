@@ -7,12 +7,13 @@ import { replaceFile } from "./files.ts";
 import type { Held, KillMark } from "./held.ts";
 import type { SetId } from "./keys.ts";
 import type { StoreLog } from "./log.ts";
+import { digestOf, type HeldDocument } from "./rollout-document.ts";
 import type { HeldSet } from "./sets.ts";
 import type { Fields } from "./view.ts";
 
 /**
  * The last good settings of every flag on disk, so that a restart without a store serves as before. One small file holds
- * all but the sets; each set has a file of its own, named by its content, and is written only when that changes.
+ * all but the sets, and with the settings the rollout's document, so that there is never the one without the other; each set has a file of its own, named by its content, and is written only when that changes.
  */
 export interface LastGood {
   /** What was kept, by flag. A file that cannot be understood is reported and left out. */
@@ -153,14 +154,15 @@ interface Entry {
   readonly history: string;
   readonly accepted: Fields;
   readonly mark: KillMark | undefined;
+  readonly document: HeldDocument | undefined;
   readonly sets: Readonly<Record<SetId, string>>;
 }
 
 function encode(prefix: string, writer: string, flags: readonly (readonly [string, Held])[]): object {
   const entries = flags.map(([flag, held]) => {
     const sets = Object.entries(held.sets).flatMap(([id, set]) => (set.size === 0 ? [] : [[id, set.digest] as const]));
-    const { revision, history, accepted, mark } = held;
-    return [flag, { revision, history, accepted, mark, sets: Object.fromEntries(sets) }] as const;
+    const { revision, history, accepted, mark, document } = held;
+    return [flag, { revision, history, accepted, mark, document, sets: Object.fromEntries(sets) }] as const;
   });
   return { version: VERSION, prefix, writer, flags: Object.fromEntries(entries) };
 }
@@ -185,9 +187,15 @@ function decode(json: unknown, prefix: string): Map<string, Entry> {
         reason: String(mark["reason"]),
         revision: wholeNumber(mark["revision"]),
       },
+      document: entry["document"] === undefined ? undefined : decodeDocument(record(entry["document"], "document")),
     });
   }
   return found;
+}
+
+function decodeDocument({ version, fence, text, history }: Readonly<Record<string, unknown>>): HeldDocument {
+  if (typeof text !== "string" || typeof history !== "string") throw new Error("a document has no text or history");
+  return { version: wholeNumber(version), fence: wholeNumber(fence), text, digest: digestOf(text), history };
 }
 
 function record(value: unknown, what: string): Record<string, unknown> {

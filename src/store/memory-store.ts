@@ -1,8 +1,13 @@
 import type { Flag } from "../config/config.ts";
 import type { FlagState } from "../rollout/flag-state.ts";
-import { killField, planChange, validate } from "./decide.ts";
+import { killField, planChange, type PlannedEntry, planSave, validate } from "./decide.ts";
+import type { EventStore } from "./event-store.ts";
+import { createMemoryEvents } from "./event-store-memory.ts";
 import { FROM_FILE, type Held, sameState, stateOf } from "./held.ts";
 import type { LastGood } from "./last-good.ts";
+import type { StoreLog } from "./log.ts";
+import { DocumentConflict, type DocumentWrite, type RolloutStore } from "./rollout-store.ts";
+import { MemoryRollouts } from "./rollout-store-memory.ts";
 import { AUDIT_LENGTH } from "./scripts.ts";
 import {
   type AuditEntry,
@@ -20,6 +25,9 @@ interface MemoryStoreOptions {
   readonly config: { readonly flags: readonly Flag[] };
   readonly instance: string;
   readonly lastGood: LastGood;
+  /** Where the record of a rollout is kept; undefined: in memory. */
+  readonly directory: string | undefined;
+  readonly log: StoreLog;
   readonly now?: () => number;
 }
 
@@ -37,6 +45,8 @@ interface Entry {
 }
 
 class MemoryStore implements SettingsStore {
+  readonly rollouts: RolloutStore;
+  readonly events: EventStore;
   readonly #options: MemoryStoreOptions;
   readonly #now: () => number;
   readonly #entries: readonly Entry[];
@@ -49,6 +59,15 @@ class MemoryStore implements SettingsStore {
     this.#now = options.now ?? Date.now;
     this.#entries = options.config.flags.map((flag, index) => ({ flag, index, audit: [], held: FROM_FILE, acknowledged: undefined }));
     this.#states = this.#entries.map(({ flag, held }) => stateOf(flag, held));
+    this.events = createMemoryEvents({ now: this.#now });
+    this.rollouts = new MemoryRollouts({
+      instance: options.instance,
+      directory: options.directory,
+      log: options.log,
+      now: this.#now,
+      document: (flag) => this.#find(flag).held.document,
+      write: (flag, write, fence) => this.#save(flag, write, fence),
+    });
   }
 
   async start(listener: StoreListener): Promise<void> {
@@ -81,11 +100,7 @@ class MemoryStore implements SettingsStore {
     if (ifRevision !== undefined && ifRevision !== revision) throw new RevisionConflict(revision);
     const commit = planChange(entry.flag, viewOf(entry.held), fields, by);
     if (!commit) return revision;
-    for (const planned of commit.audit) {
-      const at = this.#now();
-      entry.audit.push({ ...planned, id: `${at}-${this.#audited++}`, at: new Date(at).toISOString() });
-    }
-    if (entry.audit.length > AUDIT_LENGTH) entry.audit.splice(0, entry.audit.length - AUDIT_LENGTH);
+    this.#record(entry, commit.audit);
     this.#hold(entry, { ...entry.held, accepted: commit.accepted, revision: commit.revision, history: commit.history });
     return commit.revision;
   }
@@ -120,6 +135,28 @@ class MemoryStore implements SettingsStore {
     await this.#options.lastGood.settle();
   }
 
+  /** On disk too when it resolves; settings and document in one file, so that a crash leaves both or neither. */
+  async #save(flag: string, write: DocumentWrite, fence: number): Promise<{ readonly version: number; readonly revision: number }> {
+    const entry = this.#find(flag);
+    if (write.fields !== undefined) validate(entry.flag, write.fields);
+    const version = entry.held.document?.version ?? 0;
+    if (version !== write.version) throw new DocumentConflict(`the document of ${flag} is at version ${version} by now`);
+    const { settings, audit, document } = planSave(entry.flag, viewOf(entry.held), write, this.#options.instance);
+    const { accepted, revision, history } = settings ?? entry.held;
+    this.#record(entry, audit);
+    this.#hold(entry, { ...entry.held, accepted, revision, history, document: { ...document, fence } });
+    await this.#options.lastGood.settle();
+    return { version: document.version, revision };
+  }
+
+  #record(entry: Entry, audit: readonly PlannedEntry[]): void {
+    for (const planned of audit) {
+      const at = this.#now();
+      entry.audit.push({ ...planned, id: `${at}-${this.#audited++}`, at: new Date(at).toISOString() });
+    }
+    if (entry.audit.length > AUDIT_LENGTH) entry.audit.splice(0, entry.audit.length - AUDIT_LENGTH);
+  }
+
   #find(flag: string): Entry {
     const entry = this.#entries.find((one) => one.flag.name === flag);
     if (!entry)
@@ -151,5 +188,7 @@ function viewOf(held: Held): View {
     accepted: held.accepted,
     digests: {},
     sets: [],
+    document: { kind: "none" },
+    fence: "",
   };
 }

@@ -2,13 +2,18 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Config, Flag } from "../config/config.ts";
 import type { FlagState } from "../rollout/flag-state.ts";
 import { killField, validate } from "./decide.ts";
-import { describeFault, faultCode, NoAnswer, storeAddress } from "./faults.ts";
+import type { EventStore } from "./event-store.ts";
+import { createRedisEvents } from "./event-store-redis.ts";
+import { describeFault, faultCode, isRefusal, NoAnswer, storeAddress } from "./faults.ts";
 import { FlagFollower, run } from "./flag-follower.ts";
 import { FROM_FILE, type Held, sameState, stateOf } from "./held.ts";
 import { beat, listInstances, readAudit, withdraw } from "./instances.ts";
 import { DEFAULT_PREFIX, flagKeys, followedPrefixes } from "./keys.ts";
 import type { LastGood } from "./last-good.ts";
 import type { StoreLog } from "./log.ts";
+import { ROLLOUT_SCRIPTS } from "./rollout-scripts.ts";
+import { DocumentConflict, Fenced, type RolloutStore } from "./rollout-store.ts";
+import { RedisRollouts } from "./rollout-store-redis.ts";
 import { SCRIPTS } from "./scripts.ts";
 import { openSession, type Session } from "./session.ts";
 import {
@@ -53,12 +58,17 @@ const TIMING = {
 /** Every so many polls the smaller sets are read again. */
 const THOROUGH_EVERY = 10;
 
+/** What is thrown on purpose, and is no fault of the store's. */
+const ANSWERS = [InvalidSettings, RevisionConflict, StoreUnavailable, Fenced, DocumentConflict];
+
 /** Live settings in Redis, single or behind Sentinels. */
 export function createRedisStore(options: RedisStoreOptions): SettingsStore {
   return new RedisStore(options);
 }
 
 class RedisStore implements SettingsStore {
+  readonly rollouts: RolloutStore;
+  readonly events: EventStore;
   readonly #options: RedisStoreOptions;
   readonly #timing: typeof TIMING;
   readonly #address: string;
@@ -80,6 +90,15 @@ class RedisStore implements SettingsStore {
     this.#followers = options.config.flags.map((flag, index) => this.#follower(flag, index, FROM_FILE));
     this.#states = options.config.flags.map((flag) => stateOf(flag, FROM_FILE));
     this.#health = { kind: "redis", up: false, message: `Not yet connected to ${this.#address}.`, origin: "file" };
+    this.rollouts = new RedisRollouts({
+      instance: options.instance,
+      using: (work) => this.#asking(work),
+      find: (flag) => this.#find(flag),
+    });
+    this.events = createRedisEvents({
+      using: (work) => this.#asking(work),
+      ...(options.prefix === undefined ? {} : { prefix: options.prefix }),
+    });
   }
 
   async start(listener: StoreListener): Promise<void> {
@@ -263,7 +282,7 @@ class RedisStore implements SettingsStore {
   async #serve(session: Session, ready: () => void): Promise<void> {
     const { signal } = session;
     // Loaded beforehand, no edit waits for it. A user without the right to do so sends each script when it is first needed.
-    await Promise.all(SCRIPTS.map(({ lua }) => session.command("SCRIPT", "LOAD", lua))).catch((error: unknown) => {
+    await Promise.all([...SCRIPTS, ...ROLLOUT_SCRIPTS].map(({ lua }) => session.command("SCRIPT", "LOAD", lua))).catch((error: unknown) => {
       if (faultCode(error) !== "NOPERM") throw error;
     });
     // Writing first: a replica gives itself away before any of its settings is believed.
@@ -298,11 +317,21 @@ class RedisStore implements SettingsStore {
     try {
       return await work(session);
     } catch (error) {
-      if (error instanceof InvalidSettings || error instanceof RevisionConflict || error instanceof StoreUnavailable) throw error;
+      if (ANSWERS.some((answer) => error instanceof answer)) throw error;
       session.end(error);
       const told = `${describeFault(error, this.#address)} A change may have been made all the same: read the settings before trying again.`;
       throw new StoreUnavailable(told, { cause: error });
     }
+  }
+
+  /** As {@link #using}; but what the server refuses for this work alone is no reason to begin the following of the settings anew. */
+  async #asking<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    return this.#using((session) =>
+      work(session).catch((error: unknown) => {
+        if (!isRefusal(error)) throw error;
+        throw new StoreUnavailable(describeFault(error, this.#address), { cause: error });
+      }),
+    );
   }
 
   #up(session: Session): void {

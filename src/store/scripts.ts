@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { MOST_DOCUMENT_BYTES } from "./rollout-document.ts";
 
 /**
  * The Lua that Redis runs for us. Each takes every key through KEYS and every value through ARGV and builds no name.
@@ -37,13 +38,19 @@ local function large(key)
   for _, name in ipairs(redis.call('HKEYS', key)) do bytes = bytes + #name + redis.call('HSTRLEN', key, name) end
   return bytes > ${MOST_BYTES}
 end
+local function ident(key)
+  if kind(key) ~= 'hash' then return '' end
+  local has = redis.call('HMGET', key, 'version', 'fence', 'digest')
+  return (has[1] or '') .. ':' .. (has[2] or '') .. ':' .. (has[3] or '')
+end
 local function fingerprint(raw, seen) return redis.sha1hex(sorted(raw) .. ';' .. sorted(seen)) end
 `;
 
 /**
- * Everything about a flag at one instant. KEYS: flags, seen, accepted, revision, digests, then the sets.
- * Answer: kind of the flags key ("large" for a hash of too many fields or bytes), fingerprint, revision, raw, seen, accepted,
- * digests, then kind and size of each set.
+ * Everything about a flag at one instant. KEYS: flags, seen, accepted, revision, digests, rollout, fence, then the sets. ARGV: version, fence
+ * and digest of the document that is known. Answer: kind of the flags key ("large" for a hash of too many fields or bytes), fingerprint,
+ * revision, raw, seen, accepted, digests, kind and size of each set, then kind of the document's key, what names the document, and its text
+ * if it is not the known one; last the fence.
  */
 export const READ = script(`
 local bad = wrong(KEYS[2], 'hash') or wrong(KEYS[3], 'hash') or wrong(KEYS[4], 'string') or wrong(KEYS[5], 'hash')
@@ -54,38 +61,65 @@ local raw = {}
 if is == 'hash' then raw = redis.call('HGETALL', KEYS[1]) end
 local seen = redis.call('HGETALL', KEYS[2])
 local sets = {}
-for i = 6, #KEYS do
+for i = 8, #KEYS do
   local set = kind(KEYS[i])
   sets[#sets + 1] = set
   sets[#sets + 1] = set == 'set' and redis.call('SCARD', KEYS[i]) or 0
 end
+local document = { kind(KEYS[6]) }
+if document[1] == 'hash' then
+  local bytes = redis.call('HSTRLEN', KEYS[6], 'text')
+  if bytes == 0 or bytes > ${MOST_DOCUMENT_BYTES} then
+    document[1] = 'other'
+  else
+    local has = redis.call('HMGET', KEYS[6], 'version', 'fence', 'digest')
+    document[2] = { 'version', has[1] or '', 'fence', has[2] or '', 'digest', has[3] or '' }
+    if ident(KEYS[6]) ~= ARGV[1] then document[3] = redis.call('HGET', KEYS[6], 'text') end
+  end
+end
+local fence = kind(KEYS[7]) == 'string' and redis.call('GET', KEYS[7]) or ''
 return { is, fingerprint(raw, seen), redis.call('GET', KEYS[4]) or '', raw, seen, redis.call('HGETALL', KEYS[3]),
-  redis.call('HGETALL', KEYS[5]), sets }
+  redis.call('HGETALL', KEYS[5]), sets, document, fence }
 `);
 
 /**
- * Carries out what was decided on the state that READ gave, if that is still the state: writes the flags, keeps the copy,
- * the accepted fields and the revision, and records it. KEYS: flags, seen, accepted, revision, audit. ARGV: revision and
- * fingerprint as READ gave them, plan as JSON. Answer: 1, or 0 when the state has moved on and nothing was done.
+ * Carries out what was decided on the state that READ gave, if that is still the state: writes the flags, keeps the copy, the accepted
+ * fields and the revision, writes the rollout's document, and records it; all of it or nothing. KEYS: flags, seen, accepted, revision, audit,
+ * rollout, fence. ARGV: revision and fingerprint as READ gave them, plan as JSON; and where the document is written, the lease under which
+ * that is allowed (empty: under any), what names the document that stands there now, and version, fence, digest and text of the new one.
+ * A plan without `accepted` leaves the settings alone; one that is not `guarded` does not depend on them either. Answer: "done", or why
+ * nothing was done: "moved" (the settings have), "conflict" (the document has), "fenced" (the lease is no longer the last one).
  */
 export const COMMIT = script(`
-local bad = wrong(KEYS[1], 'hash') or wrong(KEYS[5], 'stream')
-if bad then return bad end
-if (redis.call('GET', KEYS[4]) or '') ~= ARGV[1] or large(KEYS[1]) then return 0 end
-if fingerprint(redis.call('HGETALL', KEYS[1]), redis.call('HGETALL', KEYS[2])) ~= ARGV[2] then return 0 end
 local plan = cjson.decode(ARGV[3])
-for _, name in ipairs(plan.remove) do redis.call('HDEL', KEYS[1], name) end
-for i = 1, #plan.write, 2 do redis.call('HSET', KEYS[1], plan.write[i], plan.write[i + 1]) end
-local seen = plan.seen or redis.call('HGETALL', KEYS[1])
-redis.call('DEL', KEYS[2], KEYS[3])
-for i = 1, #seen, 2 do redis.call('HSET', KEYS[2], seen[i], seen[i + 1]) end
-for i = 1, #plan.accepted, 2 do redis.call('HSET', KEYS[3], plan.accepted[i], plan.accepted[i + 1]) end
-redis.call('SET', KEYS[4], plan.revision)
+local bad = plan.guarded and wrong(KEYS[1], 'hash') or wrong(KEYS[5], 'stream')
+if ARGV[4] then bad = bad or wrong(KEYS[6], 'hash') or wrong(KEYS[7], 'string') end
+if bad then return bad end
+if ARGV[4] then
+  if ARGV[4] ~= '' and redis.call('GET', KEYS[7]) ~= ARGV[4] then return 'fenced' end
+  if ident(KEYS[6]) ~= ARGV[5] then return 'conflict' end
+end
+if plan.guarded then
+  if (redis.call('GET', KEYS[4]) or '') ~= ARGV[1] or large(KEYS[1]) then return 'moved' end
+  if fingerprint(redis.call('HGETALL', KEYS[1]), redis.call('HGETALL', KEYS[2])) ~= ARGV[2] then return 'moved' end
+end
+if plan.accepted then
+  for _, name in ipairs(plan.remove) do redis.call('HDEL', KEYS[1], name) end
+  for i = 1, #plan.write, 2 do redis.call('HSET', KEYS[1], plan.write[i], plan.write[i + 1]) end
+  local seen = plan.seen or redis.call('HGETALL', KEYS[1])
+  redis.call('DEL', KEYS[2], KEYS[3])
+  for i = 1, #seen, 2 do redis.call('HSET', KEYS[2], seen[i], seen[i + 1]) end
+  for i = 1, #plan.accepted, 2 do redis.call('HSET', KEYS[3], plan.accepted[i], plan.accepted[i + 1]) end
+  redis.call('SET', KEYS[4], plan.revision)
+end
+if ARGV[4] then
+  redis.call('HSET', KEYS[6], 'version', ARGV[6], 'fence', ARGV[7], 'digest', ARGV[8], 'text', ARGV[9])
+end
 for _, entry in ipairs(plan.audit) do
   redis.call('XADD', KEYS[5], 'MAXLEN', '~', ${AUDIT_LENGTH}, '*', 'who', entry.who, 'reason', entry.reason,
     'revision', entry.revision, 'status', entry.status, 'changes', entry.changes)
 end
-return 1
+return 'done'
 `);
 
 /**
@@ -148,9 +182,10 @@ local time = redis.call('TIME')
 return { time[1] .. string.format('%03d', math.floor(time[2] / 1000)), redis.call('HGETALL', KEYS[1]) }
 `);
 
+/** Those of the settings. */
 export const SCRIPTS: readonly Script[] = [READ, COMMIT, NUMBER_SET, PLACE_SET, HEARTBEAT, INSTANCES];
 
-function script(body: string): Script {
+export function script(body: string): Script {
   const lua = PRELUDE + body;
   return { lua, sha: createHash("sha1").update(lua).digest("hex") };
 }

@@ -1,4 +1,6 @@
 import type { FlagState } from "../rollout/flag-state.ts";
+import type { EventStore } from "./event-store.ts";
+import type { RolloutStore } from "./rollout-store.ts";
 
 /** Where the live settings come from. Implementations: Redis (single, Sentinel) and memory. */
 export interface SettingsStore {
@@ -26,6 +28,10 @@ export interface SettingsStore {
   acknowledge(flag: string, revision: number): void;
   instances(flag: string): Promise<readonly InstanceState[]>;
   audit(flag: string, count: number): Promise<readonly AuditEntry[]>;
+  /** What rollouts keep, over the same connections as the settings. */
+  readonly rollouts: RolloutStore;
+  /** Business events, likewise. */
+  readonly events: EventStore;
   /** Withdraws this instance from the list and closes every connection. */
   close(): Promise<void>;
 }

@@ -17,7 +17,24 @@ export interface View {
   readonly digests: Fields;
   /** In the order of the keys that were asked for. */
   readonly sets: readonly { readonly kind: "set" | "none" | "other"; readonly size: number }[];
+  readonly document: DocumentView;
+  /** The last lease handed out for the rollout, as the scripts compare it: number, colon, holder. Empty: none. */
+  readonly fence: string;
 }
+
+/** What stands where the rollout's document belongs. */
+export type DocumentView =
+  | { readonly kind: "none" }
+  /** Something that is no document. */
+  | { readonly kind: "other" }
+  | {
+      readonly kind: "document";
+      readonly version: number;
+      readonly fence: number;
+      readonly digest: string;
+      /** Undefined: the one that was known already. */
+      readonly text: string | undefined;
+    };
 
 export interface FieldChange {
   readonly field: string;
@@ -27,7 +44,7 @@ export interface FieldChange {
 
 export function parseView(reply: unknown): View {
   if (!Array.isArray(reply)) throw new Error("the script gave an answer of another form");
-  const [kind, fingerprint, numberedAs, raw, seen, accepted, digests, sets] = reply.map((part: unknown) => part);
+  const [kind, fingerprint, numberedAs, raw, seen, accepted, digests, sets, document, fence] = reply.map((part: unknown) => part);
   const text = String(numberedAs);
   const numbered = /^(\d{1,15}):(\w+)$/.exec(text);
   const found = Array.isArray(sets) ? sets.map(String) : [];
@@ -44,7 +61,23 @@ export function parseView(reply: unknown): View {
     sets: found.flatMap((set, i) =>
       i % 2 === 1 ? [] : [{ kind: set === "set" || set === "none" ? set : "other", size: Number(found[i + 1]) } as const],
     ),
+    document: parseDocument(document),
+    fence: String(fence),
   };
+}
+
+/** Kind of the key, then the hash without the text, then the text where it is a new one. */
+function parseDocument(reply: unknown): DocumentView {
+  const [kind, flat, text] = Array.isArray(reply) ? reply.map((part: unknown) => part) : [];
+  if (kind === "none") return { kind: "none" };
+  const fields = parseFields(flat);
+  const [version, fence] = [fields["version"], fields["fence"]].map((number) =>
+    /^\d{1,16}$/.test(number ?? "") ? Number(number) : Number.NaN,
+  );
+  const digest = fields["digest"] ?? "";
+  if (kind !== "hash" || !Number.isSafeInteger(version) || !Number.isSafeInteger(fence) || !/^[0-9a-f]{40}$/.test(digest))
+    return { kind: "other" };
+  return { kind: "document", version: version ?? 0, fence: fence ?? 0, digest, text: typeof text === "string" ? text : undefined };
 }
 
 /** The revision as it stands in Redis: its number and the count it belongs to. */
