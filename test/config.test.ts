@@ -69,7 +69,7 @@ t.test("the smallest file gets every default", async (t) => {
   const config = parse(MINIMAL);
   t.strictSame(config.listeners, [{ name: "public", host: "127.0.0.1", port: 8080, tls: undefined }]);
   t.equal(config.transport, "wire");
-  t.strictSame(config.admin, { host: "127.0.0.1", port: 9090, token: undefined });
+  t.strictSame(config.admin, { host: "127.0.0.1", port: 9090, token: undefined, people: [] });
   t.strictSame(config.store, { kind: "memory" });
   t.equal(config.name, "crossfade");
   t.equal(config.workers, 0);

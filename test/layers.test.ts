@@ -11,6 +11,8 @@ const LAYERS: readonly (readonly string[])[] = [
   ["store"],
   ["transport"],
   ["proxy"],
+  ["analysis"],
+  ["controller"],
   ["admin"],
   ["app"],
   ["demo"],

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import t from "tap";
 import { KillSwitches } from "../src/app/kill-switches.ts";
-import { MeterPool } from "../src/app/meter-pool.ts";
+import { BlockPool } from "../src/app/block-pool.ts";
 import { isHung, TICK_MS, UNWATCHED, watchPulse } from "../src/app/pulse.ts";
 import { countFailures, restartDelay } from "../src/app/restart-delay.ts";
 import { ownThreadNumber, readThreadTime } from "../src/app/thread-time.ts";
@@ -72,7 +72,7 @@ t.test("restarts come at once at first, then ever more slowly, and a healthy min
 });
 
 t.test("a block of counters has one writer at a time and is never given up", async (t) => {
-  const pool = new MeterPool(() => new SharedArrayBuffer(8));
+  const pool = new BlockPool(() => new SharedArrayBuffer(8));
   const first = Promise.withResolvers<void>();
   const mine = pool.lease(first.promise);
   const beside = pool.lease(new Promise(() => {}));

@@ -1,12 +1,12 @@
 import type { IncomingMessage } from "node:http";
 import { Problem } from "./problem.ts";
 
-/** Largest request body that the admin API reads. */
+/** Largest request body that the admin API reads where nothing else is said. */
 const BODY_LIMIT = 64 * 1024;
 
 /** The JSON of a request body; undefined for an empty one. */
-export async function readJson(request: IncomingMessage): Promise<unknown> {
-  const bytes = await readBytes(request);
+export async function readJson(request: IncomingMessage, limit = BODY_LIMIT): Promise<unknown> {
+  const bytes = await readBytes(request, limit);
   if (bytes.length === 0) return undefined;
   requireJson(request);
   try {
@@ -17,14 +17,14 @@ export async function readJson(request: IncomingMessage): Promise<unknown> {
   }
 }
 
-async function readBytes(request: IncomingMessage): Promise<Buffer> {
+async function readBytes(request: IncomingMessage, limit: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
   // The connection must outlive the refusal of a body, or its sender would never read why.
   for await (const chunk of request.iterator({ destroyOnReturn: false })) {
     const bytes = Buffer.from(chunk);
     size += bytes.length;
-    if (size > BODY_LIMIT) throw new Problem("body-too-large", `The body has more than ${BODY_LIMIT} bytes.`);
+    if (size > limit) throw new Problem("body-too-large", `The body has more than ${limit} bytes.`);
     chunks.push(bytes);
   }
   return Buffer.concat(chunks);

@@ -12,7 +12,10 @@ export interface Call {
   readonly pathFlag: string | undefined;
   readonly query: URLSearchParams;
   readonly ifMatch: string | undefined;
+  /** As it goes into the audit; `NAME (unproved)` where others could have proved to be who they are. */
   readonly who: string;
+  /** In which roles; undefined: in whichever is named, for nothing is proved. */
+  readonly roles: readonly string[] | undefined;
   /** The JSON of the body; undefined for an empty one. */
   body(): Promise<unknown>;
 }

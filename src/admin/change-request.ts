@@ -62,14 +62,14 @@ export function parseKill(body: unknown): KillRequest {
   return request;
 }
 
-function parseReason(reason: unknown, faults: Fault[]): string {
+export function parseReason(reason: unknown, faults: Fault[]): string {
   if (reason === undefined || reason === null) return "";
   if (typeof reason === "string" && reason.length <= MAX_REASON) return reason.trim();
   faults.push(fault("reason", reason, `is not a text of at most ${MAX_REASON} characters`));
   return "";
 }
 
-function parseWait(wait: unknown, faults: Fault[]): number {
+export function parseWait(wait: unknown, faults: Fault[]): number {
   if (wait === undefined || wait === null) return DEFAULT_WAIT_MS;
   const ms = typeof wait === "string" ? parseDuration(wait) : undefined;
   if (ms !== undefined && ms <= MAX_WAIT_MS) return ms;
@@ -77,23 +77,23 @@ function parseWait(wait: unknown, faults: Fault[]): number {
   return 0;
 }
 
-function refuseOthers(given: Readonly<Record<string, unknown>>, known: readonly string[], right: string, faults: Fault[]): void {
+export function refuseOthers(given: Readonly<Record<string, unknown>>, known: readonly string[], right: string, faults: Fault[]): void {
   for (const [name, value] of Object.entries(given)) {
     if (!known.includes(name)) faults.push(fault(name, value, `is not understood here: ${right}`));
   }
 }
 
-function refuse(faults: readonly Fault[]): void {
+export function refuse(faults: readonly Fault[]): void {
   if (faults.length === 0) return;
   throw new Problem("invalid-settings", `Nothing was changed: ${faults.map((f) => f.message).join("; ")}`, { errors: faults });
 }
 
-function fault(field: string, value: unknown, wrong: string): Fault {
+export function fault(field: string, value: unknown, wrong: string): Fault {
   const shown = JSON.stringify(value).slice(0, 100);
   return { field, value: shown, message: `${field}: ${shown} ${wrong}` };
 }
 
-function requireObject(body: unknown, example: string): Readonly<Record<string, unknown>> {
+export function requireObject(body: unknown, example: string): Readonly<Record<string, unknown>> {
   if (isObject(body)) return body;
   throw new Problem("malformed-request", `The body must be a JSON object, such as ${example}.`);
 }

@@ -1,4 +1,6 @@
+import type { IngestReport } from "../analysis/events/ingest.ts";
 import type { Config } from "../config/config.ts";
+import type { RolloutDesk } from "../controller/desk.ts";
 import type { BreakerMode } from "../core/words.ts";
 import type { BreakerState, OpenReason } from "../resilience/arm-guard.ts";
 import type { Explanation } from "../rollout/explain.ts";
@@ -21,6 +23,9 @@ export interface Operations {
   /** Writes settings; with `waitMs` above 0 it waits so long for every live instance to confirm. */
   change(flag: string, fields: Readonly<Record<string, string | null>>, by: Author, options: ChangeOptions): Promise<Receipt>;
   kill(flag: string, killed: boolean, by: Author, waitMs: number): Promise<Receipt>;
+  readonly rollouts: Pick<RolloutDesk, "status" | "start" | "act" | "drill" | "figures" | "experiment" | "recorded">;
+  /** Feedback of users and reports of other systems, as it came. */
+  takeEvents(flag: string, body: unknown, who: string): Promise<IngestReport>;
 }
 
 export interface ChangeOptions {

@@ -1,3 +1,6 @@
+import { PrometheusError } from "../analysis/prometheus-query.ts";
+import { Refused } from "../controller/desk.ts";
+import { DocumentConflict } from "../store/rollout-store.ts";
 import { InvalidSettings, RevisionConflict, StoreUnavailable } from "../store/store.ts";
 
 /** Every way in which the admin API refuses. The code is for machines and stays; the detail is for people and may change. */
@@ -6,15 +9,18 @@ const PROBLEMS = {
   unauthorized: { status: 401, title: "A bearer token is required" },
   "foreign-host": { status: 403, title: "The request was meant for another host" },
   "foreign-origin": { status: 403, title: "The request comes from another site" },
+  forbidden: { status: 403, title: "You may not do this" },
   "unknown-path": { status: 404, title: "There is nothing at this path" },
   "unknown-flag": { status: 404, title: "There is no such flag" },
   "method-not-allowed": { status: 405, title: "The path does not take this method" },
+  refused: { status: 409, title: "This cannot be done now" },
   "revision-conflict": { status: 412, title: "The settings have changed meanwhile" },
   "body-too-large": { status: 413, title: "The request body is too large" },
   "not-json": { status: 415, title: "The request body must be JSON" },
   "invalid-settings": { status: 422, title: "A setting is not valid" },
   internal: { status: 500, title: "The admin API failed" },
   "store-unavailable": { status: 503, title: "The settings store cannot be reached" },
+  "no-figures": { status: 503, title: "There are no figures to be had" },
   "too-slow": { status: 504, title: "The program did not answer in time" },
 } as const satisfies Record<string, { status: number; title: string }>;
 
@@ -76,6 +82,19 @@ export function problemOf(error: unknown): Problem {
     const errors = error.rejections.map(({ field, value, message }) => ({ field, value, message }));
     return new Problem("invalid-settings", `Nothing was changed: ${error.message}`, { errors }, {}, error);
   }
+  if (error instanceof Refused) {
+    const errors = error.faults.map((message) => ({ field: "plan", value: "", message }));
+    return new Problem("refused", error.message, errors.length === 0 ? {} : { errors }, {}, error);
+  }
+  if (error instanceof DocumentConflict)
+    return new Problem(
+      "refused",
+      "Somebody else acted on the rollout at the same time; look at it, then try again.",
+      {},
+      { "retry-after": "1" },
+      error,
+    );
+  if (error instanceof PrometheusError) return new Problem("no-figures", error.message, {}, { "retry-after": "5" }, error);
   if (error instanceof RevisionConflict) {
     const detail = `Nothing was changed: ${error.message}. Read the flag again, then send If-Match: "${error.current}".`;
     return new Problem("revision-conflict", detail, { current: error.current }, { etag: `"${error.current}"` }, error);

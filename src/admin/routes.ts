@@ -13,16 +13,8 @@ import {
 import { parseChange, parseKill } from "./change-request.ts";
 import { viewFlag } from "./flag-view.ts";
 import { Problem } from "./problem.ts";
-
-interface AdminRoute {
-  readonly method: "GET" | "PATCH" | "POST";
-  /** `{flag}` stands for one segment of the path. */
-  readonly path: string;
-  /** For probes: answered without a token, and whatever the Host header says. */
-  readonly open: boolean;
-  readonly about: string;
-  readonly handle: (call: Call) => Answer | Promise<Answer>;
-}
+import { ROLLOUT_ROUTES } from "./rollout-routes.ts";
+import type { AdminRoute } from "./route.ts";
 
 const ROUTES: readonly AdminRoute[] = [
   { method: "GET", path: "/", open: false, about: "this list", handle: index },
@@ -66,6 +58,7 @@ const ROUTES: readonly AdminRoute[] = [
   },
   { method: "GET", path: "/api/explain", open: false, about: "?flag=&user=&segment=&at= which arm, and why", handle: explain },
   { method: "GET", path: "/api/audit", open: false, about: "?flag=&count= who changed what, and why", handle: audit },
+  ...ROLLOUT_ROUTES,
 ];
 
 export interface Found {
@@ -109,7 +102,7 @@ function decode(part: string): string {
 }
 
 function index(call: Call): Answer {
-  const lines = ROUTES.map((route) => `${route.method.padEnd(6)} ${route.path.padEnd(24)} ${route.about}`);
+  const lines = ROUTES.map((route) => `${route.method.padEnd(6)} ${route.path.padEnd(33)} ${route.about}`);
   const { instance, version } = call.operations;
   return {
     status: 200,

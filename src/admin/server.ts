@@ -3,7 +3,7 @@ import { isLoopback } from "../config/addresses.ts";
 import type { Answer } from "./call.ts";
 import { MAX_WAIT_MS } from "./change-request.ts";
 import { readJson } from "./body.ts";
-import { type AdminAccess, admit } from "./guard.ts";
+import { type AdminAccess, admit, type Identity } from "./guard.ts";
 import type { Operations } from "./operations.ts";
 import { Problem, problemOf } from "./problem.ts";
 import { findRoute } from "./routes.ts";
@@ -25,14 +25,15 @@ export interface AdminServer {
 /** How long a read may take before its client is told that it takes too long. A change may wait for its receipt besides. */
 const ANSWER_TIMEOUT_MS = 10_000;
 const CLOSE_GRACE_MS = 500;
+const NOBODY: Identity = { who: "", roles: [], proved: false };
 
 /**
  * Opens the admin API. Rejects when the address is not loopback and there is no token, and when the address cannot be had.
  */
 export async function startAdmin(operations: Operations, options: AdminOptions): Promise<AdminServer> {
-  const { host, port, token } = options;
+  const { host, port, token, people = [] } = options;
   if (token === "") throw new Error("admin.token is empty: leave it out, or give it a value that is hard to guess");
-  if (token === undefined && !isLoopback(host)) {
+  if (token === undefined && people.length === 0 && !isLoopback(host)) {
     throw new Error(
       `admin.address ${formatAddress(host, port)} can be reached from other machines: set admin.token, or bind it to 127.0.0.1`,
     );
@@ -81,16 +82,19 @@ async function handle(operations: Operations, access: AdminAccess, request: Inco
   const { method = "", headers } = request;
   const url = parseTarget(request.url ?? "");
   const { route, pathFlag } = findKnown(method, url.pathname, () => admit({ method, headers }, access));
-  if (!route.open) admit({ method, headers }, access);
+  // Open routes have nothing to do with who asks.
+  const { who, roles } = route.open ? NOBODY : admit({ method, headers }, access);
+  let body: Promise<unknown> | undefined;
   const answered = route.handle({
     operations,
     pathFlag,
     query: url.searchParams,
     ifMatch: headers["if-match"],
-    who: whoSends(headers["x-crossfade-user"]),
-    body: () => readJson(request),
+    who,
+    roles,
+    body: () => (body ??= readJson(request, route.bodyBytes)),
   });
-  return within(ANSWER_TIMEOUT_MS + (route.method === "GET" ? 0 : MAX_WAIT_MS), Promise.resolve(answered));
+  return within(route.timeoutMs ?? ANSWER_TIMEOUT_MS + (route.method === "GET" ? 0 : MAX_WAIT_MS), Promise.resolve(answered));
 }
 
 /** Whoever may not come in is not told which paths there are either. */
@@ -121,16 +125,6 @@ function parseTarget(target: string): URL {
   const url = target.startsWith("/") ? URL.parse(`http://admin${target}`) : null;
   if (url) return url;
   throw new Problem("malformed-request", "The request target must be a path.");
-}
-
-/** HTTP hands headers over as Latin-1; names are sent as UTF-8. Control characters have no place in an audit line. */
-function whoSends(header: string | string[] | undefined): string {
-  if (typeof header !== "string") return "admin";
-  const name = Buffer.from(header, "latin1")
-    .toString("utf8")
-    .replace(/\p{Cc}/gu, "")
-    .trim();
-  return name.slice(0, 100) || "admin";
 }
 
 async function within<T>(ms: number, work: Promise<T>): Promise<T> {

@@ -1,10 +1,10 @@
 /**
- * The memory that workers count in. Each block has one writer at a time: a block returns to the pool only when the thread
+ * Memory that workers write and the control side reads: what they count, and the requests that they remember. Each block has one writer at a time: a block returns to the pool only when the thread
  * that wrote it has really ended, so a successor that starts earlier gets another one. Blocks are never cleared and all
  * of them go on being added up, which is why no count is lost with a worker; there are as many as there were ever threads
  * at once.
  */
-export class MeterPool {
+export class BlockPool {
   readonly #allocate: () => SharedArrayBuffer;
   readonly #all: SharedArrayBuffer[] = [];
   readonly #free: SharedArrayBuffer[] = [];

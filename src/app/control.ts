@@ -1,3 +1,4 @@
+import type { IngestReport } from "../analysis/events/ingest.ts";
 import type { ChangeOptions, ExplainQuery, FlagStatus, Operations, Readiness, Receipt, Status, WorkerStatus } from "../admin/operations.ts";
 import type { Config } from "../config/config.ts";
 import { StringSet } from "../core/string-set.ts";
@@ -16,6 +17,7 @@ import type { KillSwitches } from "./kill-switches.ts";
 import type { StateUpdate } from "./protocol.ts";
 import { assessReadiness } from "./readiness.ts";
 import { collectReceipt } from "./receipts.ts";
+import { Rollouts } from "./rollouts.ts";
 import type { Supervisor } from "./supervisor.ts";
 
 export interface ControlParts {
@@ -36,6 +38,8 @@ export class Control implements Operations, StoreListener {
   readonly instance: string;
   readonly version: string;
   readonly store: SettingsStore;
+  readonly rollouts: Rollouts["desk"];
+  readonly #rollouts: Rollouts;
   readonly #parts: ControlParts;
   readonly #startedAt = new Date();
   /** On the steady clock: the other one may be set. */
@@ -58,6 +62,35 @@ export class Control implements Operations, StoreListener {
     const buffers = (): readonly SharedArrayBuffer[] => parts.supervisor.meters;
     this.#reading = createReading(parts.config, buffers);
     this.#exposition = createExposition({ config: parts.config, buffers, live: () => this.#live() });
+    this.#rollouts = new Rollouts({
+      config: parts.config,
+      instance: parts.instance,
+      store: parts.store,
+      meters: buffers,
+      ledgers: () => parts.supervisor.ledgers,
+      probes: parts.probes,
+      state: (flag) => this.#stateOf(flag),
+      isKilled: (flag) => parts.kills.isKilled(flag),
+      receipt: (flag, revision, waitMs) => this.#receipt(flag, revision, true, waitMs),
+      change: (flag, fields, by, options) => this.change(flag, fields, by, options),
+      openBreakers: (flag) => this.#openBreakers(flag),
+      log: parts.log,
+    });
+    this.rollouts = this.#rollouts.desk;
+  }
+
+  /** Begins to publish what is counted and, where it leads, to drive rollouts. */
+  startRollouts(): void {
+    this.#rollouts.start();
+  }
+
+  /** Gives up every lead. */
+  async stopRollouts(): Promise<void> {
+    await this.#rollouts.close();
+  }
+
+  takeEvents(flag: string, body: unknown, who: string): Promise<IngestReport> {
+    return this.#rollouts.takeEvents(flag, body, who);
   }
 
   /** Takes the store's first states; the workers start with what this returns. */
@@ -181,6 +214,22 @@ export class Control implements Operations, StoreListener {
     }
   }
 
+  #openBreakers(flag: string): string[] {
+    return this.#parts.supervisor.breakers
+      .status(this.#states)
+      .filter((breaker) => breaker.flag === flag && breaker.state !== "closed")
+      .map(
+        ({ route, state, why }) =>
+          `the breaker of route ${route} is ${state} here${why === undefined ? "" : ` (${why})`}: the candidate gets few requests`,
+      );
+  }
+
+  #stateOf(flag: string): FlagState {
+    const state = this.flag(flag);
+    if (state === undefined) throw new RangeError(`there is no flag ${JSON.stringify(flag)}`);
+    return state;
+  }
+
   #receipt(flag: string, revision: number, shared: boolean, waitMs: number): Promise<Receipt> {
     const appliedHere = (): boolean => !this.#unconfirmed.has(flag) && (this.flag(flag)?.revision ?? -1) >= revision;
     return collectReceipt(this.store, { flag, revision, shared, waitMs, appliedHere, instance: this.instance });
@@ -217,6 +266,7 @@ export class Control implements Operations, StoreListener {
         up: healthy,
         ejections: this.#parts.board.ejections(index),
       })),
+      rollouts: this.#rollouts.figures(),
       breakers: this.#parts.supervisor.breakers
         .status(this.#states)
         .map(({ route, upstream, state, window }) => ({ route, upstream, state, budgetUsed: window.budgetUsed })),

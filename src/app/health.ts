@@ -47,6 +47,16 @@ export function startProbes(upstreams: readonly Upstream[], listener: HealthList
   };
 }
 
+/** Asks one endpoint now, whatever its last probe said. Never rejects. */
+export async function probeOnce(upstream: Upstream, endpoint: Endpoint, timeoutMs: number, stop?: AbortSignal): Promise<Judgement> {
+  const timeout = AbortSignal.timeout(timeoutMs);
+  const signal = stop === undefined ? timeout : AbortSignal.any([stop, timeout]);
+  const began = performance.now();
+  const result = await (upstream.health === undefined ? knock(endpoint, signal) : ask(endpoint, upstream.health, signal));
+  const detail = timeout.aborted ? `no answer within ${timeoutMs} ms` : `${result.detail} in ${Math.round(performance.now() - began)} ms`;
+  return { good: result.good, detail };
+}
+
 class Probe {
   readonly first: Promise<void>;
   readonly #upstream: Upstream;
@@ -79,12 +89,10 @@ class Probe {
     const began = performance.now();
     const { health } = this.#upstream;
     const { intervalMs, timeoutMs } = health ?? CONNECT_ONLY;
-    const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(timeoutMs)]);
-    const result = await (health === undefined ? knock(this.#endpoint, signal) : ask(this.#endpoint, health, signal));
+    const { good, detail } = await probeOnce(this.#upstream, this.#endpoint, timeoutMs, this.#stop.signal);
     if (this.#stop.signal.aborted) return;
-    const took = performance.now() - began;
-    this.#note(result.good, signal.aborted ? `no answer within ${timeoutMs} ms` : `${result.detail} in ${Math.round(took)} ms`);
-    this.#timer = setTimeout(() => void this.#round(), Math.max(0, intervalMs - took));
+    this.#note(good, detail);
+    this.#timer = setTimeout(() => void this.#round(), Math.max(0, intervalMs - (performance.now() - began)));
   }
 
   #note(good: boolean, detail: string): void {

@@ -21,6 +21,8 @@ export interface WorkerStart {
   readonly secret: Uint8Array;
   /** Where this worker counts; nobody else writes there while it lives. */
   readonly meters: SharedArrayBuffer;
+  /** Where it remembers its last requests; of the layout of telemetry/request-ledger.ts. Undefined: none is remembered. */
+  readonly ledger: SharedArrayBuffer | undefined;
   /** Layout of pulse.ts. */
   readonly pulse: SharedArrayBuffer;
   /** One Int32 per flag in the configuration's order; 1 means killed. */

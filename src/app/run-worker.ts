@@ -3,6 +3,7 @@ import type { Proxy, ProxyOptions } from "../proxy/proxy.ts";
 import type { Dialect } from "../dialects/dialect.ts";
 import { loadDialects } from "../dialects/registry.ts";
 import { createAccessLog } from "../telemetry/access-log.ts";
+import { RequestLedger } from "../telemetry/request-ledger.ts";
 import { createMeters } from "../telemetry/worker-meters.ts";
 import type { CreateTransport, Transport } from "../transport/transport.ts";
 import { AskedAnswers } from "./keyed-answers.ts";
@@ -83,6 +84,7 @@ function begin(start: WorkerStart, parts: WorkerParts, keyedAnswers: AskedAnswer
     dialects,
     guards: { memory: start.guards, worker: start.index, workers: start.workers },
     keyedAnswers,
+    ledger: start.ledger && new RequestLedger(start.ledger),
   });
   proxy.apply(start.update.states);
   return { transport, proxy, flush: () => accessLog.flush() };

@@ -96,6 +96,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   started.defer(() => admin.close());
   await supervisor.start(update);
   control.onWorkersChanged();
+  control.startRollouts();
+  started.defer(() => control.stopRollouts());
 
   const parts = started.move();
   const drain = async (delayMs: number): Promise<DrainReport> => {

@@ -1,11 +1,12 @@
 import { availableParallelism } from "node:os";
 import type { Config } from "../config/config.ts";
 import type { Log } from "../telemetry/log.ts";
+import { ledgerBytes } from "../telemetry/request-ledger.ts";
 import { readGauges, type WorkerGauges } from "../telemetry/reading.ts";
 import { bindOf, BindFailed } from "./binding.ts";
 import type { Breakers } from "./breakers.ts";
 import type { AnswerDesk } from "./keyed-answers.ts";
-import { MeterPool } from "./meter-pool.ts";
+import { BlockPool } from "./block-pool.ts";
 import type { Bind, Cut, StateUpdate } from "./protocol.ts";
 import { allocatePulse, TICK_MS } from "./pulse.ts";
 import { type SlotFailure, type SlotHost, type SlotStatus, WorkerSlot } from "./worker-slot.ts";
@@ -42,7 +43,8 @@ class WorkerStartFailed extends Error {
 export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #slots: readonly WorkerSlot[];
-  readonly #meters: MeterPool;
+  readonly #meters: BlockPool;
+  readonly #ledgers: BlockPool | undefined;
   readonly #breakers: Breakers;
   #binds: readonly Bind[];
   #update: StateUpdate = { number: 0, states: [] };
@@ -54,7 +56,9 @@ export class Supervisor {
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
-    this.#meters = new MeterPool(options.allocateMeters);
+    this.#meters = new BlockPool(options.allocateMeters);
+    const { rememberedRequests } = options.config.events;
+    if (rememberedRequests > 0) this.#ledgers = new BlockPool(() => new SharedArrayBuffer(ledgerBytes(rememberedRequests)));
     this.#binds = options.config.listeners.map(bindOf);
     const wanted = options.config.workers === 0 ? availableParallelism() : options.config.workers;
     const workers = options.reusePort ? wanted : 1;
@@ -88,6 +92,11 @@ export class Supervisor {
   /** Every block that a worker, dead or alive, has counted in. */
   get meters(): readonly SharedArrayBuffer[] {
     return this.#meters.all;
+  }
+
+  /** Where workers remember, or remembered, their last requests. */
+  get ledgers(): readonly SharedArrayBuffer[] {
+    return this.#ledgers?.all ?? [];
   }
 
   get running(): number {
@@ -191,6 +200,7 @@ export class Supervisor {
         config,
         secret,
         meters,
+        ledger: this.#ledgers?.lease(thread.exited),
         pulse,
         kills,
         endpoints,

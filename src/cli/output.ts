@@ -32,9 +32,13 @@ export function bad(text: string, stream: NodeJS.WriteStream = process.stdout): 
  * stands there, are spelt out.
  */
 export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, (character) => {
-    return `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}`;
-  });
+  // Text of several lines is told in one, as the rows of a table need it.
+  return text
+    .replace(/\n+$/, "")
+    .replace(/\r?\n/g, " ↵ ")
+    .replace(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, (character) => {
+      return `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, "0")}`;
+    });
 }
 
 /** Rows as columns that line up, two spaces apart. The first row is the heading. */

@@ -6,6 +6,7 @@ import { Failed, FailedAsPrinted, InvalidFile, WrongUsage } from "./failed.ts";
 import { addFlags } from "./flags.ts";
 import { addKill } from "./kill.ts";
 import { bad, bold, print } from "./output.ts";
+import { addRollout } from "./rollout.ts";
 import { addServe } from "./serve.ts";
 import { addStatus } from "./status.ts";
 import { packageVersion } from "./version.ts";
@@ -61,6 +62,7 @@ function createProgram(): Command {
   addFlags(program);
   addExplain(program);
   addKill(program);
+  addRollout(program);
   return program;
 }
 

@@ -1,16 +1,18 @@
 import { collide, isEverywhere, isLoopback, type SocketAddress } from "./addresses.ts";
-import { formatShare } from "../core/quantity.ts";
+import { formatDuration, formatShare, parseDuration } from "../core/quantity.ts";
 import { checkRoutes, warnAboutRoutes } from "./check-routes.ts";
 import { type Draft, listOf, mappingOf } from "./draft.ts";
 import { isMapping } from "./issues.ts";
 import type { Finding, Path } from "./problem.ts";
-import { unknownWord } from "./scalars.ts";
+import { TOKEN, unknownWord } from "./scalars.ts";
 
 /** Mistakes between the parts of a file. */
 export function checkAll(draft: Draft): Finding[] {
   return [
     ...checkListeners(draft),
     ...checkAdmin(draft),
+    ...checkPeople(draft),
+    ...checkHooks(draft),
     ...checkRoutes(draft),
     ...checkSegments(draft),
     ...checkOverrides(draft),
@@ -28,6 +30,7 @@ export function warnAll(draft: Draft): Finding[] {
     ...warnAboutAccuracy(draft),
     ...warnAboutAuthorities(draft),
     ...warnAboutUnused(draft),
+    ...warnAboutLease(draft),
   ];
 }
 
@@ -52,17 +55,80 @@ function checkListeners({ listeners }: Draft): Finding[] {
   return findings;
 }
 
-function checkAdmin({ admin: { address, hasToken }, listeners }: Draft): Finding[] {
+function checkAdmin({ admin: { address, hasToken }, listeners, raw }: Draft): Finding[] {
   if (address === undefined) return [];
+  const hasPeople = Object.keys(peopleOf(raw)).length > 0;
   const findings: Finding[] = [];
   const path: Path = ["admin", "address"];
-  if (!isLoopback(address.host) && !hasToken) {
+  if (!isLoopback(address.host) && !hasToken && !hasPeople) {
     const message = `${show(address)} can be reached from other machines, and whoever reaches it can move the traffic; set admin.token, or use 127.0.0.1:${address.port}`;
     findings.push({ path, message });
   }
   const collision = collisionOf(address, listeners);
   if (collision !== undefined) findings.push({ path, message: `${collision}; the admin side needs a port of its own` });
   return findings;
+}
+
+function peopleOf(raw: Draft["raw"]): Draft["raw"] {
+  return mappingOf(mappingOf(raw["admin"])["people"]);
+}
+
+/** A token that two share would prove nothing. */
+function checkPeople({ raw }: Draft): Finding[] {
+  const findings: Finding[] = [];
+  const owners = new Map<string, string>();
+  const shared = mappingOf(raw["admin"])["token"];
+  if (shared !== undefined && shared !== "") owners.set(String(shared), "the token of the admin API");
+  for (const [name, person] of Object.entries(peopleOf(raw))) {
+    const { token } = mappingOf(person);
+    if (token === undefined || token === null || token === "") continue;
+    const owner = owners.get(String(token));
+    if (owner === undefined) owners.set(String(token), `that of ${name}`);
+    else findings.push({ path: ["admin", "people", name, "token"], message: `is also ${owner}; give each person a token of his own` });
+  }
+  return findings;
+}
+
+/** Fields that the program sends itself, or that belong to the connection. */
+const OWN_FIELDS = /^(content-.*|host|connection|keep-alive|transfer-encoding|te|trailer|upgrade|expect|x-crossfade-.*)$/;
+
+function checkHooks({ raw }: Draft): Finding[] {
+  return Object.entries(mappingOf(raw["hooks"])).flatMap(([name, hook]) => (isMapping(hook) ? checkHook(["hooks", name], hook) : []));
+}
+
+function checkHook(path: Path, { command, webhook, headers, secret }: Draft["raw"]): Finding[] {
+  const findings: Finding[] = [];
+  if ((command === undefined) === (webhook === undefined)) {
+    const has = command === undefined ? "neither command nor" : "both command and";
+    findings.push({ path, message: `has ${has} webhook; a hook needs one of the two` });
+  }
+  if (listOf(command)[0] === "")
+    findings.push({ path: [...path, "command", 0], message: "is empty; expected a program, such as ./restore.sh" });
+  const seen = new Set<string>();
+  for (const field of Object.keys(mappingOf(headers))) {
+    const small = field.toLowerCase();
+    const at = { path: [...path, "headers", field], at: "key" as const };
+    if (!TOKEN.test(field)) findings.push({ ...at, message: "is not the name of a header; expected one such as Authorization" });
+    else if (OWN_FIELDS.test(small)) findings.push({ ...at, message: "is set by the program itself; leave it out" });
+    else if (seen.has(small)) findings.push({ ...at, message: "is given twice (names are compared without case); keep one" });
+    seen.add(small);
+  }
+  if (webhook !== undefined || command === undefined) return findings;
+  for (const [key, value] of Object.entries({ headers, secret })) {
+    if (value !== undefined)
+      findings.push({ path: [...path, key], message: "means nothing to a command; it belongs to a webhook", at: "key" });
+  }
+  return findings;
+}
+
+/** A leader that looks up too seldom would lose the lead between two looks. */
+function warnAboutLease({ raw }: Draft): Finding[] {
+  const given = mappingOf(raw["rollout"]);
+  const leaseMs = parseDuration(String(given["lease"] ?? "3s")) ?? 0;
+  const evaluateMs = parseDuration(String(given["evaluate"] ?? "1s")) ?? 0;
+  if (leaseMs >= 2 * evaluateMs) return [];
+  const message = `${formatDuration(leaseMs)} is less than two looks of ${formatDuration(evaluateMs)} (rollout.evaluate), so one late look loses the lead; make it three times as long`;
+  return [{ path: given["lease"] === undefined ? ["rollout", "evaluate"] : ["rollout", "lease"], message }];
 }
 
 function collisionOf(address: SocketAddress, listeners: Draft["listeners"]): string | undefined {

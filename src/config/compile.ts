@@ -3,6 +3,7 @@ import type {
   Config,
   Flag,
   FlagSettings,
+  Hook,
   IdentitySource,
   Override,
   Route,
@@ -35,7 +36,12 @@ export function compile(file: ConfigFile, environment: Environment, { readFile, 
       port: address.port,
       tls: tls && { cert: textOf(tls.cert), key: textOf(tls.key) },
     })),
-    admin: { host: file.admin.address.host, port: file.admin.address.port, token: file.admin.token },
+    admin: {
+      host: file.admin.address.host,
+      port: file.admin.address.port,
+      token: file.admin.token,
+      people: Object.entries(file.admin.people).map(([name, { token, roles }]) => ({ name, token, roles: [...new Set(roles)] })),
+    },
     store: compileStore(file.store),
     stateDirectory: stateDirectory(file.state_directory, environment),
     workers: file.workers,
@@ -72,6 +78,15 @@ export function compile(file: ConfigFile, environment: Environment, { readFile, 
     accessLog: { enabled: file.access_log.enabled, samplingBp: file.access_log.sampling_rate, user: file.access_log.user },
     metricsPrefix: file.metrics.prefix,
     flags: Object.entries(file.flags).map(([name, flag]) => compileFlag(name, flag)),
+    hooks: Object.entries(file.hooks).map(([name, hook]) => compileHook(name, hook, pathOf("."))),
+    rollout: {
+      leaseMs: file.rollout.lease,
+      evaluateMs: file.rollout.evaluate,
+      recordMs: file.rollout.record,
+      publishMs: file.rollout.publish,
+      prometheus: file.rollout.prometheus,
+    },
+    events: { lateMs: file.events.late, rememberedRequests: 2 ** Math.ceil(Math.log2(file.events.remembered_requests)) },
   });
 }
 
@@ -217,4 +232,18 @@ function compileSettings({
     },
     samplingBp: monitoring_enhanced.enabled ? monitoring_enhanced.sampling_rate : 0,
   };
+}
+
+type HookFile = ConfigFile["hooks"][string];
+
+function compileHook(name: string, { command, webhook, timeout, drill, headers, secret }: HookFile, folder: string): Hook {
+  const base = { name, timeoutMs: timeout, drill };
+  if (webhook !== undefined) {
+    const sent = Object.entries(headers).filter(([, value]) => value !== "");
+    const fields = Object.fromEntries(sent.map(([field, value]) => [field.toLowerCase(), value]));
+    return { ...base, kind: "webhook", url: webhook, headers: fields, secret };
+  }
+  const [program, ...rest] = command ?? [];
+  if (program === undefined) throw new Error("a hook of nothing passed the checks");
+  return { ...base, kind: "command", command: [program, ...rest], folder };
 }

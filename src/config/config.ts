@@ -36,6 +36,9 @@ export interface Config {
   readonly accessLog: AccessLog;
   readonly metricsPrefix: string | undefined;
   readonly flags: readonly Flag[];
+  readonly hooks: readonly Hook[];
+  readonly rollout: RolloutSettings;
+  readonly events: EventSettings;
 }
 
 export interface Listener {
@@ -55,8 +58,18 @@ export interface ListenerTls {
 export interface Admin {
   readonly host: string;
   readonly port: number;
-  /** Bearer token; always set when the address is not loopback. */
+  /** Bearer token; set, unless there are people, when the address is not loopback. */
   readonly token: string | undefined;
+  readonly people: readonly Person[];
+}
+
+/** Somebody with a token of his own, who can therefore prove who he is. */
+export interface Person {
+  readonly name: string;
+  /** No other person's, and not that of the admin side. */
+  readonly token: string;
+  /** Free words, which steps of a plan ask for. */
+  readonly roles: readonly string[];
 }
 
 export type Store =
@@ -266,6 +279,8 @@ export interface FlagSettings {
   readonly segments: readonly SegmentRule[];
   readonly fallback: FallbackSettings;
   readonly samplingBp: number;
+  /** Decides nothing; a change of it makes a revision that goes the way of every other, so that a rollback can be rehearsed. Absent or empty: none. */
+  readonly drill?: string;
 }
 
 export interface SegmentRule {
@@ -287,4 +302,53 @@ export interface FallbackSettings {
   /** Extra requests to the stable arm, as a share of the candidate's, in basis points. */
   readonly budgetBp: number;
   readonly breaker: BreakerMode;
+}
+
+/** Something that is run or asked beside a rollout: after a rollback, in a drill, before a step is left. Plans name hooks and hold none. */
+export type Hook = CommandHook | WebhookHook;
+
+interface HookBase {
+  readonly name: string;
+  /** For all of it. */
+  readonly timeoutMs: number;
+  /** It is harmless, or knows a drill when it sees one, so drills that decide nothing run it too. */
+  readonly drill: boolean;
+}
+
+export interface CommandHook extends HookBase {
+  readonly kind: "command";
+  /** The program and its arguments, as they are: no shell reads them. */
+  readonly command: readonly [string, ...string[]];
+  /** Absolute: the folder of the configuration file. */
+  readonly folder: string;
+}
+
+export interface WebhookHook extends HookBase {
+  readonly kind: "webhook";
+  readonly url: string;
+  /** Names in lower case. Values may be secrets: they are shown and logged nowhere. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Key of the signature; undefined: not signed. */
+  readonly secret: string | undefined;
+}
+
+/** How the control side watches its rollouts. */
+export interface RolloutSettings {
+  /** How long whoever leads a rollout is taken to be alive without a sign. */
+  readonly leaseMs: number;
+  /** Time between two looks at triggers and gates. */
+  readonly evaluateMs: number;
+  /** Time between two entries of the record of a rollout. */
+  readonly recordMs: number;
+  /** Time between two tellings of an instance what it counted. */
+  readonly publishMs: number;
+  /** Base URL of a Prometheus whose figures are taken instead of the fleet's own, without a closing slash. */
+  readonly prometheus: string | undefined;
+}
+
+export interface EventSettings {
+  /** How long after its time an event is still taken. */
+  readonly lateMs: number;
+  /** Requests of one worker whose arm is still known when an event names them. A power of two. */
+  readonly rememberedRequests: number;
 }

@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import * as rollout from "./schema-rollout.ts";
 import * as server from "./schema-server.ts";
 import * as traffic from "./schema-traffic.ts";
 import * as users from "./schema-users.ts";
@@ -8,12 +9,15 @@ import { mapping } from "./shapes.ts";
 export const configSchema = mapping(
   {
     listeners: server.listeners,
-    admin: server.admin,
+    admin: rollout.admin,
     store: server.store,
     dialects: traffic.dialects,
     upstreams: traffic.upstreams,
     routes: traffic.routes,
     flags: users.flags,
+    hooks: rollout.hooks,
+    rollout: rollout.rollout,
+    events: rollout.events,
     identity: users.identity,
     identity_ignore: users.identityIgnore,
     sticky: users.sticky,

@@ -3,8 +3,11 @@ import type { Config, Flag, FlagSettings } from "../../src/config/config.ts";
 import { readFields } from "../../src/config/settings.ts";
 import { buildStringSet } from "../../src/core/string-set.ts";
 import { explainArm } from "../../src/rollout/explain.ts";
+import { Refused } from "../../src/controller/desk.ts";
 import type { FlagState } from "../../src/rollout/flag-state.ts";
 import { compileRules } from "../../src/rollout/rules.ts";
+import { createMemoryEvents } from "../../src/store/event-store-memory.ts";
+import { MemoryRollouts } from "../../src/store/rollout-store-memory.ts";
 import { type AuditEntry, type Author, InvalidSettings, RevisionConflict, StoreUnavailable } from "../../src/store/store.ts";
 
 /** What a test changes about the program that the admin API speaks for. */
@@ -64,6 +67,12 @@ export function createFakeOperations(flagNames: readonly string[] = ["v2_migrati
     const missing = waitMs > 0 ? faults.missing : ["host-a", ...faults.missing];
     return { flag, revision: stateOf(flag).revision, acknowledged: waitMs > 0 ? ["host-a"] : [], missing, shared: !faults.storeDown };
   };
+  const ifStore = <T>(answer: () => T): Promise<T> =>
+    faults.storeDown ? Promise.reject(new StoreUnavailable("redis is down")) : Promise.resolve(answer());
+  const noRollout = (flag: string): Promise<never> =>
+    ifStore(() => {
+      throw new Refused(`There is no rollout of ${flag}.`);
+    });
   const accept = (flag: string, settings: FlagSettings, changes: Readonly<Record<string, string | null>>, by: Author): void => {
     const before = stateOf(flag);
     const held = fields.get(flag) ?? {};
@@ -98,6 +107,15 @@ export function createFakeOperations(flagNames: readonly string[] = ["v2_migrati
           ? Promise.reject(new StoreUnavailable("redis is down"))
           : Promise.resolve([{ instance: "host-a", revision: stateOf(flag).revision, at: "2026-11-22T13:00:00.000Z", alive: true }]),
       audit: (flag, count) => Promise.resolve(flagNames.includes(flag) ? writes.slice(-count).toReversed() : []),
+      rollouts: new MemoryRollouts({
+        instance: "host-a",
+        directory: undefined,
+        log: { info() {}, warn() {} },
+        now: Date.now,
+        document: () => undefined,
+        write: () => Promise.reject(new Error("the admin API acts on rollouts through the operations")),
+      }),
+      events: createMemoryEvents(),
       close: () => Promise.resolve(),
     },
     flag: (name) => states.get(name),
@@ -193,5 +211,16 @@ export function createFakeOperations(flagNames: readonly string[] = ["v2_migrati
       accept(flag, { ...stateOf(flag).settings, killSwitch: killed }, faults.storeDown ? {} : { kill_switch: String(killed) }, by);
       return Promise.resolve(receipt(flag, waitMs));
     },
+    // A program in which no rollout was ever begun.
+    rollouts: {
+      status: (flag) => ifStore(() => ({ flag, rollout: undefined, leader: undefined, view: undefined })),
+      start: noRollout,
+      act: noRollout,
+      drill: noRollout,
+      figures: noRollout,
+      experiment: noRollout,
+      recorded: () => ifStore(() => []),
+    },
+    takeEvents: () => ifStore(() => ({ accepted: 0, duplicates: 0, passedOn: 0, late: 0, unattributed: 0, refused: [] })),
   };
 }

@@ -1,0 +1,381 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Hook, RolloutSettings } from "../config/config.ts";
+import type { DocumentWrite, Lease, RolloutStore } from "../store/rollout-store.ts";
+import { DocumentConflict, Fenced } from "../store/rollout-store.ts";
+import { StoreUnavailable } from "../store/store.ts";
+import type { Log } from "../telemetry/log.ts";
+import { askWebhook, type HookPayload, runHook } from "./hooks.ts";
+import { look, type Sources } from "./look.ts";
+import { type Next, type Seen } from "./next.ts";
+import { hookEnded, planNext, trafficSeen } from "./plan-next.ts";
+import { hookKey } from "./rolling-back.ts";
+import type { Rollout, TrafficReport } from "./rollout.ts";
+import { readRollout, writeRollout } from "./state-text.ts";
+import type { RolloutView } from "./view.ts";
+
+/** What the engine of one flag works with. */
+export interface EngineParts {
+  readonly flag: string;
+  readonly instance: string;
+  readonly store: RolloutStore;
+  readonly settings: RolloutSettings;
+  readonly hooks: readonly Hook[];
+  readonly sources: Omit<Sources, "webhooks" | "onMissing">;
+  /** Waits for every live instance to run the revision. */
+  readonly confirm: (revision: number, waitMs: number) => Promise<Omit<TrafficReport, "ms">>;
+  /** What else people should know of why figures are as they are, a sentence each. */
+  readonly remarks: () => readonly string[];
+  /** Appends what the fleet counted lately to the record, when it is time to. */
+  readonly record: (lease: Lease, rollout: Rollout, now: number) => Promise<void>;
+  readonly log: Log;
+  readonly now?: () => number;
+}
+
+/** Figures of a second are on their way for so long after it is over. */
+const ARRIVAL_MS = 60;
+/** Between two questions to the same webhook. */
+const WEBHOOK_EVERY_MS = 10_000;
+/** How long the others may show what the leader saw. */
+const SHOWN_MS = 10_000;
+const MOST_TRIES = 10;
+
+/**
+ * Drives the rollout of one flag. Of all instances that run one, the leader acts: it looks every second, asks `planNext` what follows, and
+ * writes it: document, settings and audit at one stroke, under its lease's number. A leader that dies leaves the document as it was
+ * before or after a write, never between, and whoever leads next goes on from there. Without a store nobody leads and nothing moves.
+ */
+export class RolloutEngine {
+  readonly #parts: EngineParts;
+  readonly #now: () => number;
+  readonly #sources: Sources;
+  readonly #closing = new AbortController();
+  #lease: Lease | undefined;
+  #running: Promise<void> = Promise.resolve();
+  #nudged: (() => void) | undefined;
+  #view: RolloutView | undefined;
+  /** The document as it was last read, so that it need not be parsed each second. */
+  #known: { readonly version: number; readonly rollout: Rollout } | undefined;
+  /** Hooks under way here, by rollout and place. */
+  readonly #ranHere = new Set<string>();
+  #confirming: string | undefined;
+  readonly #webhooks = new Map<string, { readonly at: number; readonly answer: Seen["webhooks"][number] }>();
+  #background = new Set<Promise<void>>();
+  #trouble = "";
+  readonly #troubles = new Map<string, string>();
+
+  constructor(parts: EngineParts) {
+    this.#parts = parts;
+    this.#now = parts.now ?? Date.now;
+    this.#sources = {
+      ...parts.sources,
+      webhooks: (rollout, names, now) => this.#askWebhooks(rollout, names, now),
+      onMissing: (what, error) => this.#noted(what, error instanceof Error ? error.message : String(error)),
+    };
+  }
+
+  /** What this instance saw last as the leader; undefined when it does not lead. */
+  get view(): RolloutView | undefined {
+    return this.#lease === undefined ? undefined : this.#view;
+  }
+
+  get leads(): boolean {
+    return this.#lease !== undefined;
+  }
+
+  start(): void {
+    this.#running = this.#run();
+  }
+
+  /** Looks at once: somebody has acted. */
+  nudge(): void {
+    this.#nudged?.();
+  }
+
+  /** Gives up the lead. Hooks under way are ended with the process that runs them. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    this.#nudged?.();
+    await this.#running;
+    await Promise.allSettled(this.#background);
+    const lease = this.#lease;
+    this.#lease = undefined;
+    if (lease !== undefined) await this.#parts.store.resign(this.#parts.flag, lease).catch(() => {});
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#closing;
+    while (!signal.aborted) {
+      const again = await this.#roundSafely();
+      if (!again) await this.#pause();
+    }
+  }
+
+  /** Until just after the next whole interval of the wall clock, by which all instances publish. */
+  async #pause(): Promise<void> {
+    const { evaluateMs } = this.#parts.settings;
+    const arrival = Math.min(ARRIVAL_MS, evaluateMs / 4);
+    const waitMs = evaluateMs - ((this.#now() - arrival) % evaluateMs);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#nudged = resolve;
+    const timer = new AbortController();
+    await Promise.race([promise, delay(waitMs, undefined, { signal: timer.signal }).catch(() => {})]);
+    timer.abort();
+    this.#nudged = undefined;
+  }
+
+  async #roundSafely(): Promise<boolean> {
+    try {
+      const again = await this.#round();
+      this.#noteTrouble("");
+      return again;
+    } catch (error) {
+      if (error instanceof Fenced) this.#lease = undefined;
+      this.#known = undefined;
+      if (error instanceof DocumentConflict) return !this.#closing.signal.aborted;
+      if (error instanceof StoreUnavailable) this.#lease = undefined;
+      this.#noteTrouble(error instanceof Error ? error.message : String(error), error);
+      return false;
+    }
+  }
+
+  #noteTrouble(message: string, error?: unknown): void {
+    const { log, flag } = this.#parts;
+    if (message === this.#trouble) return;
+    this.#trouble = message;
+    if (message === "") log.info({ flag }, "the rollout goes on");
+    else if (error instanceof StoreUnavailable) log.warn({ flag }, `the rollout is held, nothing moves: ${message}`);
+    else log.error({ flag, err: error }, `the rollout is held, nothing moves: ${message}`);
+  }
+
+  /** One look. True: look again at once. */
+  async #round(): Promise<boolean> {
+    const { store, flag, settings, instance, log } = this.#parts;
+    const before = this.#lease;
+    const lease = await store.lead(flag, settings.leaseMs);
+    this.#lease = lease;
+    if (lease === undefined) {
+      this.#known = undefined;
+      return false;
+    }
+    if (before?.fence !== lease.fence) {
+      this.#known = undefined;
+      log.info({ flag, fence: lease.fence }, "this instance leads the rollout");
+    }
+    const known = await this.#load();
+    if (known === undefined) return false;
+    const now = this.#now();
+    const seen = await look(known.rollout, this.#sources, now);
+    const next = planNext(known.rollout, seen, this.#now(), this.#ranHere);
+    if (next.kind === "stay") this.#confirmTraffic(known.rollout);
+    else await this.#write(known, next, lease);
+    // Only now: neither may stand in the way of a rollback.
+    const rollout = next.kind === "stay" ? known.rollout : next.rollout;
+    await this.#note(rollout, lease, seen, next, now, instance);
+    return next.kind !== "stay";
+  }
+
+  async #load(): Promise<{ readonly version: number; readonly rollout: Rollout } | undefined> {
+    const { store, flag } = this.#parts;
+    const stored = await store.load(flag);
+    if (stored === undefined) return undefined;
+    if (this.#known?.version === stored.version) return this.#known;
+    const rollout = readRollout(stored.text);
+    this.#known = { version: stored.version, rollout };
+    return this.#known;
+  }
+
+  /** In the background, so that no webhook delays a rollback: what the last answer was counts until there is another. */
+  #askWebhooks(rollout: Rollout, names: readonly string[], now: number): Seen["webhooks"] {
+    const { hooks, flag } = this.#parts;
+    return names.map((name) => {
+      const key = `${rollout.id}/${rollout.stays.length}/${name}`;
+      const known = this.#webhooks.get(key);
+      if (known === undefined || now - known.at >= WEBHOOK_EVERY_MS) {
+        const waiting = { name, verdict: "no-data" as const, why: `${name} has not answered yet` };
+        this.#webhooks.set(key, { at: now, answer: known?.answer ?? waiting });
+        const hook = hooks.find((candidate) => candidate.name === name);
+        if (hook?.kind !== "webhook") {
+          this.#webhooks.set(key, { at: now, answer: { ...waiting, why: `the configuration of this instance has no webhook ${name}` } });
+        } else {
+          this.#inBackground(
+            askWebhook(hook, { event: "gate", flag, rollout: rollout.id, plan: rollout.plan.name, step: stepOf(rollout) }).then(
+              ({ verdict, why }) => void this.#webhooks.set(key, { at: now, answer: { name, verdict, why } }),
+            ),
+          );
+        }
+      }
+      return this.#webhooks.get(key)?.answer ?? { name, verdict: "no-data", why: "" };
+    });
+  }
+
+  async #write(known: { readonly version: number }, next: Exclude<Next, { readonly kind: "stay" }>, lease: Lease): Promise<void> {
+    const { flag, log } = this.#parts;
+    const write: DocumentWrite = {
+      lease,
+      version: known.version,
+      text: writeRollout(next.rollout),
+      fields: next.kind === "write" ? next.fields : undefined,
+      by: next.kind === "write" ? { who: next.who, reason: next.reason } : undefined,
+    };
+    const { version, revision } = await this.#parts.store.save(flag, write);
+    this.#known = { version, rollout: next.rollout };
+    if (next.kind === "write") {
+      const { status } = next.rollout.state;
+      const told = { flag, status, step: stepOf(next.rollout), revision, who: next.who };
+      if (status === "rolling-back" || status === "held") log.warn(told, next.reason);
+      else log.info(told, next.reason);
+      this.#confirmTraffic(next.rollout, revision);
+      return;
+    }
+    this.#runHook(next.rollout, next.index);
+  }
+
+  /** Once everybody should be on the stable arm: who runs that? Asked once a rollback, in the background. */
+  #confirmTraffic(rollout: Rollout, revision?: number): void {
+    const { state } = rollout;
+    if (state.status !== "rolling-back" || state.rollback.shift.length > 0 || state.rollback.traffic !== undefined) return;
+    const key = `${rollout.id}/${state.rollback.at}`;
+    if (this.#confirming === key) return;
+    this.#confirming = key;
+    const { flag, log, sources } = this.#parts;
+    const limitMs = rollout.plan.rollback.trafficLimitMs;
+    this.#inBackground(
+      (async () => {
+        const receipt = await this.#parts.confirm(revision ?? sources.inForce().revision, limitMs);
+        const report = { ...receipt, ms: Math.max(0, this.#now() - state.rollback.at) };
+        if (!(await this.#update((current) => trafficSeen(current, report)))) {
+          this.#confirming = undefined;
+          return;
+        }
+        if (report.missing.length === 0) log.info({ flag, ...report }, "rolled back: every instance has confirmed");
+        else log.error({ flag, ...report }, `rolled back, but not confirmed by ${report.missing.join(", ")}`);
+        this.nudge();
+      })().catch((error: unknown) => {
+        this.#confirming = undefined;
+        log.warn({ flag, err: error }, "who has confirmed the rollback could not be recorded; it is tried again");
+      }),
+    );
+  }
+
+  #runHook(rollout: Rollout, index: number): void {
+    const { state } = rollout;
+    if (state.status !== "rolling-back") return;
+    const { flag, hooks, log } = this.#parts;
+    const name = state.rollback.hooks[index]?.name ?? "";
+    const hook = hooks.find((candidate) => candidate.name === name);
+    const { rollback } = state;
+    const key = hookKey(rollout, rollback, index);
+    this.#ranHere.add(key);
+    const payload: HookPayload = {
+      event: "rollback",
+      flag,
+      rollout: rollout.id,
+      plan: rollout.plan.name,
+      step: rollback.step,
+      reason: rollback.why,
+      trigger: rollback.trigger ?? null,
+      by: rollback.by,
+      traffic: rollback.traffic ?? null,
+    };
+    this.#inBackground(
+      (async () => {
+        const result =
+          hook === undefined
+            ? { status: "failed" as const, ms: 0, detail: `the configuration of ${this.#parts.instance} has no hook ${name}` }
+            : await runHook(hook, payload, { drill: false, signal: this.#closing.signal });
+        log[result.status === "done" ? "info" : "error"]({ flag, hook: name, ...result }, `rollback hook ${name}: ${result.status}`);
+        await this.#updateInTheEnd((current) => (isOf(current, rollout.id, rollback.at) ? hookEnded(current, index, result) : current));
+        this.nudge();
+      })().catch((error: unknown) => log.error({ flag, hook: name, err: error }, `the end of hook ${name} could not be recorded`)),
+    );
+  }
+
+  /** As {@link #update}, again until there is nothing to write any more: a store that was away meanwhile must not leave a hook running for ever. */
+  async #updateInTheEnd(change: (rollout: Rollout) => Rollout): Promise<void> {
+    const { signal } = this.#closing;
+    for (;;) {
+      const done = await this.#update(change).catch((error: unknown) => {
+        if (signal.aborted || !(error instanceof StoreUnavailable || error instanceof Fenced)) throw error;
+        return false;
+      });
+      if (done || signal.aborted) return;
+      await delay(this.#parts.settings.evaluateMs, undefined, { signal }).catch(() => {});
+    }
+  }
+
+  /** Changes the newest document, as the leader. False: this instance does not lead. */
+  async #update(change: (rollout: Rollout) => Rollout): Promise<boolean> {
+    const { store, flag } = this.#parts;
+    for (let tries = 0; ; tries++) {
+      try {
+        const stored = await store.load(flag);
+        if (stored === undefined) return true;
+        const current = readRollout(stored.text);
+        const changed = change(current);
+        if (changed === current) return true;
+        if (this.#lease === undefined) return false;
+        await store.save(flag, {
+          lease: this.#lease,
+          version: stored.version,
+          text: writeRollout(changed),
+          fields: undefined,
+          by: undefined,
+        });
+        return true;
+      } catch (error) {
+        if (!(error instanceof DocumentConflict) || tries >= MOST_TRIES) throw error;
+      }
+    }
+  }
+
+  /** For people and for later; a store that refuses it stops nothing. */
+  async #note(rollout: Rollout, lease: Lease, seen: Seen, next: Next, now: number, instance: string): Promise<void> {
+    try {
+      await this.#show(lease, rollout, seen, next, now, instance);
+      await this.#parts.record(lease, rollout, now);
+      this.#noted("record", "");
+    } catch (error) {
+      if (error instanceof Fenced) throw error;
+      this.#noted("record", error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  /** Warns once of each trouble that does not stop the rollout, as long as it lasts. */
+  #noted(what: string, message: string): void {
+    if ((this.#troubles.get(what) ?? "") === message) return;
+    this.#troubles.set(what, message);
+    if (message !== "") this.#parts.log.warn({ flag: this.#parts.flag }, `${what} cannot be had or kept at present: ${message}`);
+  }
+
+  async #show(lease: Lease, rollout: Rollout, seen: Seen, next: Next, at: number, leader: string): Promise<void> {
+    this.#view = {
+      at,
+      leader,
+      rollout: rollout.id,
+      reasons: [...next.reasons, ...this.#parts.remarks()],
+      triggers: seen.triggers,
+      gates: seen.gates,
+      webhooks: seen.webhooks,
+      calendar: seen.calendar,
+      figuresAgeMs: seen.figuresAgeMs,
+      stable: seen.stable,
+      requestsPerSecond: seen.requestsPerSecond,
+    };
+    await this.#parts.store.show(this.#parts.flag, lease, JSON.stringify(this.#view), SHOWN_MS);
+  }
+
+  #inBackground(work: Promise<void>): void {
+    this.#background.add(work);
+    void work.finally(() => this.#background.delete(work));
+  }
+}
+
+/** Whether it is the rollback of that run, begun at that instant. */
+function isOf({ id, state }: Rollout, run: string, at: number): boolean {
+  return id === run && "rollback" in state && state.rollback.at === at;
+}
+
+/** The step that the traffic is at; undefined while it is being, or has been, rolled back, or once the plan is done. */
+function stepOf({ state }: Rollout): number | undefined {
+  return "step" in state ? state.step : undefined;
+}
