@@ -207,6 +207,49 @@ t.test("a rollback by hand is one write from any state, and asks for no reason",
   refused(t, rollBack(rolledBack(startedAt()), { ...BOB, seen: seenWell(startedAt()) }), /rolled-back already/);
 });
 
+t.test("a rollback in stages is hastened by hand: what is left goes at once, and is one and the same rollback", async (t) => {
+  const plan = planOf({ rollback: { ...planOf().rollback, stableCapacity: 16 } });
+  const half: Rollout = { ...startedAt(plan), state: { status: "progressing", step: 1 }, stays: [{ step: 1, from: T0, to: undefined }] };
+  const begun = planNext(half, seenWell(half, FIRES), T0, new Set());
+  if (begun.kind !== "write") throw new Error(begun.kind);
+  const seen = seenWell(half, { inForce: inForceOf(plan, { percentageBp: 2_000, segments: { big: 0, beta: 500 } }) });
+  const hastened = done(rollBack(begun.rollout, { ...BOB, reason: "now", seen }));
+  t.match(hastened, { fields: { rollout_percentage: "0", "segment.big": "0", "segment.beta": "0" }, raises: false });
+  t.equal(hastened.reason, "rolled back from half (50 %) at once, and not in stages any more: bob: now (trigger slow: P95 161 ms)");
+  const before = begun.rollout.state.status === "rolling-back" ? begun.rollout.state.rollback : undefined;
+  t.ok((before?.shift.length ?? 0) > 0);
+  t.same(hastened.rollout.state, { status: "rolling-back", rollback: { ...before, shift: [] } });
+  t.match(hastened.rollout.stays.at(-1), { step: -1, from: BOB.now });
+  t.match(planNext(hastened.rollout, seenWell(hastened.rollout), T0 + DAY, new Set()), { kind: "hook" }, "hooks follow as ever");
+  refused(t, rollBack(hastened.rollout, { ...BOB, seen }), /rolling-back already/);
+});
+
+t.test("an act says whether it can put more users on the candidate", async (t) => {
+  const rollout = startedAt();
+  const seen = seenWell(rollout);
+  const over = rolledBack(rollout);
+  t.match(start(planOf(), input()), { raises: true });
+  t.match(advance(rollout, { ...BOB, reason: "now", seen }), { raises: true });
+  t.match(resume(paused(rollout), { ...BOB, inForce: seen.inForce }), { raises: false, fields: undefined });
+  t.match(resume(paused(rollout), { ...BOB, inForce: inForceOf(planOf()) }), { raises: true, fields: {} });
+  t.match(resumeAt(over, { ...BOB, id: "run-2", step: 0, seen: { inForce: inForceOf(planOf()), triggers: [] } }), { raises: true });
+  t.match(rollBack(rollout, { ...BOB, seen }), { raises: false });
+  t.match(pause(rollout, BOB), { raises: false });
+});
+
+t.test("advance by hand does not trust a clock that is wrong", async (t) => {
+  const rollout = startedAt();
+  for (const clockOffMs of [5_001, -60_000])
+    refused(
+      t,
+      advance(rollout, { ...BOB, reason: "now", seen: seenWell(rollout, { clockOffMs }) }),
+      /clock of this instance.*another instance/,
+    );
+  t.match(advance(rollout, { ...BOB, reason: "now", seen: seenWell(rollout, { clockOffMs: -5_000 }) }), {
+    rollout: { state: { step: 1 } },
+  });
+});
+
 t.test("after a rollback it begins again at the step that was left or an earlier one, as a run of its own", async (t) => {
   const half: Rollout = { ...startedAt(), state: { status: "progressing", step: 1 }, stays: [{ step: 1, from: T0, to: undefined }] };
   const over = rolledBack(half);

@@ -2,7 +2,7 @@ import t from "tap";
 import fc from "fast-check";
 import { createMemoryEvents } from "../src/store/event-store-memory.ts";
 import { createRedisEvents } from "../src/store/event-store-redis.ts";
-import { type CountedEvent, type EventStore, MINUTES_KEPT, type SignalLane } from "../src/store/event-store.ts";
+import { type CountedEvent, type EventStore, MINUTES_KEPT, type SignalLane, type SignalsRead } from "../src/store/event-store.ts";
 import { StoreUnavailable } from "../src/store/store.ts";
 import { countedEvent, redisFor, sessions, stopSharedRedis, withEachStore } from "./support/events.ts";
 import { until } from "./support/redis.ts";
@@ -219,6 +219,18 @@ withEachStore(t, "an event too old for the sums by the minute still counts over 
   t.equal((await store.users("f", "r1")).length, 1);
 });
 
+function textsOf({ signals }: SignalsRead): readonly string[] {
+  return signals.map(({ text }) => text);
+}
+
+withEachStore(t, "a signal says when it was counted, whatever its own time", async (t, { store }) => {
+  const before = Date.now();
+  await store.add("f", [countedEvent({ id: "s", user: undefined, adds: [], signal: { lane: "security", at: 30, text: "s" } })], REMEMBER);
+  const { signals } = await store.signalsAfter("f", "", 10);
+  const arrivedAt = signals[0]?.arrivedAt ?? 0;
+  t.ok(arrivedAt >= before - 1_000 && arrivedAt <= Date.now() + 1_000, `${arrivedAt} is about ${before}`);
+});
+
 withEachStore(t, "signals come back in order of time and, for those who follow, in the order in which they came", async (t, { store }) => {
   const signal = (id: string, at: number, lane: SignalLane = "sync_lag"): CountedEvent =>
     countedEvent({ id, user: undefined, rollout: undefined, adds: [], signal: { lane, at, text: id } });
@@ -227,15 +239,15 @@ withEachStore(t, "signals come back in order of time and, for those who follow, 
   t.same(await store.signals("f", 15, 10), ["b", "c"]);
   t.same(await store.signals("f", 0, 2), ["b", "c"], "the newest");
   const first = await store.signalsAfter("f", "", 10);
-  t.same(first.texts.toSorted(), ["a", "b", "c"]);
+  t.same(textsOf(first).toSorted(), ["a", "b", "c"]);
   await store.add("f", [signal("late", 5)], REMEMBER);
-  t.same((await store.signalsAfter("f", first.cursor, 10)).texts, ["late"]);
-  t.same((await store.signalsAfter("f", first.cursor, 10)).texts, ["late"], "as long as one does not go on");
+  t.same(textsOf(await store.signalsAfter("f", first.cursor, 10)), ["late"]);
+  t.same(textsOf(await store.signalsAfter("f", first.cursor, 10)), ["late"], "as long as one does not go on");
   let cursor = "";
   const all: string[] = [];
   for (let i = 0; i < 5; i++) {
     const next = await store.signalsAfter("f", cursor, 1);
-    all.push(...next.texts);
+    all.push(...textsOf(next));
     ({ cursor } = next);
   }
   t.same(all.toSorted(), ["a", "b", "c", "late"], "bit by bit");

@@ -3,7 +3,7 @@ import t from "tap";
 import fc from "fast-check";
 import type { BusinessCell } from "../src/analysis/business.ts";
 import { createBusinessSource } from "../src/analysis/events/business-source.ts";
-import { type DeskOptions, EventDesk } from "../src/analysis/events/ingest.ts";
+import { type DeskOptions, EventDesk, TooBusy } from "../src/analysis/events/ingest.ts";
 import { readFields } from "../src/config/settings.ts";
 import { bucketOf } from "../src/core/bucket.ts";
 import type { FlagState } from "../src/rollout/flag-state.ts";
@@ -310,11 +310,23 @@ withEachStore(t, "signals are there, by the time that they speak of, in order", 
     "sync",
   );
   await source.refresh(now);
-  t.same(source.between(now - HOUR, now + 1).signals, [
-    { kind: "sessions_lost", at: now - 5_000, value: 2, note: "" },
-    { kind: "security", at: now - 1_000, value: 1, note: "theirs" },
-    { kind: "sync_lag", at: now, value: 0.4, note: "" },
-  ]);
+  const { signals } = source.between(now - HOUR, now + 1);
+  t.same(
+    signals.map(({ kind, at, value, note }) => ({ kind, at, value, note })),
+    [
+      { kind: "sessions_lost", at: now - 5_000, value: 2, note: "" },
+      { kind: "security", at: now - 1_000, value: 1, note: "theirs" },
+      { kind: "sync_lag", at: now, value: 0.4, note: "" },
+    ],
+  );
+  t.ok(
+    signals.every(({ arrivedAt = 0 }) => Math.abs(arrivedAt - now) < 60_000),
+    "each says when it was told",
+  );
+  t.same(
+    source.signalsOf?.("sessions_lost", now - HOUR, now + 1).map(({ value }) => value),
+    [2],
+  );
   t.same(source.steps(), []);
 });
 
@@ -493,6 +505,71 @@ t.test("thousands of events at once are no matter", async (t) => {
   let accepted = 0;
   for (let i = 0; i < 3; i++) accepted += (await desk.poll()).accepted;
   t.equal(accepted, 2_500, "a stream that is longer than one reading");
+});
+
+/** A store that counts only when it is told to, and how many batches are with it. */
+function slowStore(): { readonly store: EventStore; readonly under: () => number; readonly goOn: () => void } {
+  const store = createMemoryEvents();
+  const waiting: (() => void)[] = [];
+  const add: EventStore["add"] = async (...args) => {
+    await new Promise<void>((resolve) => void waiting.push(resolve));
+    return store.add(...args);
+  };
+  return { store: { ...bound(store), add }, under: () => waiting.length, goOn: () => waiting.shift()?.() };
+}
+
+t.test("of a flood of batches two are under way, eight wait, and the others are sent away before anything is asked for them", async (t) => {
+  const { store, under, goOn } = slowStore();
+  let prepared = 0;
+  const { desk } = deskOf(store, { now: Date.now() }, { prepare: async () => void prepared++ });
+  const batch = (i: number) => desk.take({ events: [{ type: "match", user: `u${i}`, confirmed: true }] }, "feed");
+  const all = Array.from({ length: 200 }, (_, i) => batch(i).catch((error: unknown) => error));
+  await until(() => under() === 2, "two batches");
+  t.equal(prepared, 2, "nothing is read for those who wait");
+  const sentAway = await Promise.all(all.slice(10));
+  t.ok(sentAway.every((error) => error instanceof TooBusy && error.retryAfterMs > 0));
+  for (let done = 0; done < 10; done++) {
+    await until(() => under() > 0, "a batch");
+    t.ok(under() <= 2, "never more than two");
+    goOn();
+  }
+  for (const report of await Promise.all(all.slice(0, 10))) t.match(report, { accepted: 1 });
+  t.equal(prepared, 10);
+  const next = batch(0);
+  await until(() => under() === 1, "a batch after the flood");
+  goOn();
+  t.match(await next, { accepted: 1 });
+});
+
+t.test("an incident is counted in the middle of a flood of feedback", async (t) => {
+  const { store, under, goOn } = slowStore();
+  const { desk } = deskOf(store, { now: Date.now() });
+  const flood = Array.from({ length: 20 }, (_, i) =>
+    desk.take({ events: [{ type: "match", user: `u${i}`, confirmed: true }] }, "feed").catch((error: unknown) => error),
+  );
+  await until(() => under() === 2, "the flood");
+  const incidents = Array.from({ length: 20 }, (_, i) =>
+    desk.take({ events: [{ id: `i${i}`, type: "security", severity: "P0" }] }, "soc").catch((error: unknown) => error),
+  );
+  await until(() => under() === 3, "the incident");
+  const mixed = {
+    events: [
+      { type: "security", severity: "P0" },
+      { type: "conversion", user: "u" },
+    ],
+  };
+  await t.rejects(desk.take(mixed, "feed"), TooBusy, "not as a passenger of feedback");
+  for (let done = 0; done < 19; done++) {
+    await until(() => under() > 0, "a batch");
+    goOn();
+  }
+  const counted = (results: readonly unknown[]): number => results.filter((result) => !(result instanceof TooBusy)).length;
+  t.same([counted(await Promise.all(flood)), counted(await Promise.all(incidents))], [10, 9], "a flood of incidents has its bound too");
+});
+
+t.test("a batch that fails gives its place to the next", async (t) => {
+  const { desk } = deskOf(createMemoryEvents(), { now: Date.now() }, { prepare: () => Promise.reject(new StoreUnavailable("away")) });
+  for (let i = 0; i < 20; i++) await t.rejects(desk.take({ events: [] }, "feed"), StoreUnavailable);
 });
 
 /** The methods of a store as a plain object, so that a test can replace some. */

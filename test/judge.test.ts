@@ -132,6 +132,53 @@ t.test("what has not lasted does not fail: an outage that is over, silence, figu
   t.equal(verdictOf({ ...SLOW, window: { kind: "step" } }, { ...minutes([161, 161, 161]), from: 120_000 }).verdict, "no-data");
 });
 
+t.test("a short outage with little traffic after it does not fail, wherever it stands and between whichever parts", async (t) => {
+  const random = createRandom(3);
+  const draw = (count: number, p95: number): Float64Array => drawLatencies(random, count, p95);
+  const tableAt = (durations: Float64Array): FiguresTable => tableOf({ latencies: latenciesOf(durations), attempts: durations.length });
+  const join = (parts: readonly Float64Array[]): Float64Array => Float64Array.from(parts.flatMap((part) => [...part]));
+  const wordAt = (parts: readonly Float64Array[]): string => {
+    const tables = [{ ...tableAt(join(parts)), coveredMs: 300_000 }];
+    return verdictOf(SLOW, { from: 0, to: 300_000, tables, pieces: parts.map(tableAt) }).verdict;
+  };
+  for (let run = 0; run < 20; run++) {
+    const thin = (): Float64Array => draw(12, 100);
+    for (const place of [0, 1, 2, 3, 4])
+      t.not(wordAt(Array.from({ length: 5 }, (_, i) => (i === place ? draw(1_200, 600) : thin()))), "fail");
+    for (const place of [0, 1, 2, 3]) {
+      const half = (i: number): boolean => i === place || i === place + 1;
+      t.not(wordAt(Array.from({ length: 5 }, (_, i) => (half(i) ? join([draw(600, 600), draw(6, 100)]) : thin()))), "fail");
+    }
+    t.equal(
+      wordAt([draw(1_200, 600), ...Array.from({ length: 4 }, () => draw(12, 600))]),
+      "fail",
+      "an outage that goes on with little traffic",
+    );
+  }
+  t.match(
+    verdictOf(SLOW, {
+      from: 0,
+      to: 300_000,
+      tables: [{ ...tableAt(join([draw(1_200, 600), draw(48, 100)])), coveredMs: 300_000 }],
+      pieces: [draw(1_200, 600), ...[1, 2, 3, 4].map(() => draw(12, 100))].map(tableAt),
+    }).why,
+    /but without its worst part not surely in the last 5m$/,
+  );
+});
+
+t.test("a true P95 of 161 ms at 20 requests a second fires after five minutes in most runs", async (t) => {
+  const random = createRandom(11);
+  let fired = 0;
+  for (let run = 0; run < 50; run++) {
+    const parts = Array.from({ length: 5 }, () => drawLatencies(random, 1_200, 161));
+    const tableAt = (durations: Float64Array): FiguresTable => tableOf({ latencies: latenciesOf(durations), attempts: durations.length });
+    const whole = tableAt(Float64Array.from(parts.flatMap((part) => [...part])));
+    const evidence = { from: 0, to: 300_000, tables: [{ ...whole, coveredMs: 300_000 }], pieces: parts.map(tableAt) };
+    if (verdictOf(SLOW, evidence).verdict === "fail") fired++;
+  }
+  t.ok(fired >= 30, `${fired} of 50`);
+});
+
 t.test("durations are decided by the share of attempts that took longer, exactly", async (t) => {
   const durations = (slow: number): FiguresTable => {
     const each = Array.from({ length: 1000 }, (_, index) => (index < slow ? 151 : 149));
@@ -203,7 +250,7 @@ function sources(): { readonly asked: string[]; readonly figures: FiguresSource;
     refresh: async () => {},
     between: (from, to) => {
       asked.push(`business ${at(from)}-${at(to)}`);
-      return { from, to, cells: [], signals: [signal("security", 1), signal("security", 99), signal("sync_lag", 99)] };
+      return { from, to, cells: [], signals: [signal("security", 99), signal("sync_lag", 20), signal("sync_lag", 99)] };
     },
     steps: () =>
       [0, 1].map((step) => ({ step, assigned: businessCells({ candidate: said(step + 1, 1), stable: said(9, 1) }), served: [] })),
@@ -240,11 +287,78 @@ t.test("business figures of a step are of that step alone, and signals of their 
   t.equal(start.evidence.overall?.[0]?.sums.users, 3);
   const sliding = await evidenceAsked({ ...check, window: { kind: "last", ms: 5 * MINUTE } });
   t.same(sliding.asked, ["business 95-100"]);
-  const security = await evidenceAsked(checkOf({ metric: "security", limit: { kind: "at-most", value: 0 }, window: { kind: "step" } }));
+  const lag = await evidenceAsked(checkOf({ metric: "sync_lag", limit: { kind: "at-most", value: 1 }, window: { kind: "step" } }));
   t.same(
-    security.evidence.signals.map(({ at }) => at / MINUTE),
+    lag.evidence.signals.map(({ at }) => at / MINUTE),
     [99],
   );
+});
+
+const DAY: Check["window"] = { kind: "last", ms: 24 * 60 * MINUTE };
+
+/** Instants in minutes; the rollout began in minute 10, its step in minute 60, and now is minute 100. */
+async function toldOf(
+  kind: "security" | "sessions_lost",
+  window: Check["window"],
+  at: number,
+  arrivedAt: number | undefined,
+): Promise<string> {
+  const told: Signal = { kind, at: at * MINUTE, value: 1, note: "", ...(arrivedAt === undefined ? {} : { arrivedAt: arrivedAt * MINUTE }) };
+  const { figures, business } = sources();
+  const from = (all: Signal[]): BusinessSource => ({
+    ...business,
+    between: (from, to) => ({ from, to, cells: [], signals: all.filter((signal) => signal.at >= from && signal.at < to) }),
+  });
+  const check = checkOf({ metric: kind, limit: { kind: "at-most", value: 0 }, window });
+  const [judged] = judge(check, await evidenceFor(check, TIMES, figures, from([told])));
+  return judged?.verdict.verdict ?? "";
+}
+
+t.test("what is told late counts from when it was told, and what was told before the rollout began does not", async (t) => {
+  for (const kind of ["security", "sessions_lost"] as const) {
+    t.equal(await toldOf(kind, DAY, 59, 61), "fail", `${kind}: it happened in the step before`);
+    t.equal(await toldOf(kind, DAY, 59, 59), "fail", `${kind}: it was told in the step before`);
+    t.equal(await toldOf(kind, DAY, 5, 99), "fail", `${kind}: it happened before the rollout began`);
+    t.equal(await toldOf(kind, DAY, 100 - 23 * 60, 99), "fail", `${kind}: nearly a day ago`);
+    t.equal(await toldOf(kind, DAY, 100 - 25 * 60, 99), "pass", `${kind}: more than a day ago`);
+    t.equal(await toldOf(kind, DAY, 5, 9), "pass", `${kind}: it was told, and dealt with, before`);
+    t.equal(await toldOf(kind, DAY, 103, 99), "fail", `${kind}: the clock of who told is ahead`);
+    t.equal(await toldOf(kind, DAY, 11, undefined), "fail", `${kind}: when it was told is not known`);
+    t.equal(await toldOf(kind, { kind: "step" }, 5, 61), "fail", `${kind}: told in this step`);
+    t.equal(await toldOf(kind, { kind: "step" }, 59, 59), "pass", `${kind}: told in the step before`);
+  }
+});
+
+t.test("a route or segment from which nothing comes has no data of its own", async (t) => {
+  const tables = ofErrors(1, 5000);
+  const words = (check: Check, more: Partial<Evidence>): readonly string[] =>
+    judge(check, evidenceOf({ tables, ...more })).map(({ scope, verdict }) => `${scope} ${verdict.verdict}`);
+  const byRoute = { ...ERRORS, each: "route" } as const;
+  t.same(words(byRoute, { routes: ["/match", "/silent"] }), ["/match pass", "/silent no-data"]);
+  t.same(words(byRoute, { routes: ["/match"] }), ["/match pass"]);
+  t.same(words(byRoute, {}), ["/match pass"], "where nobody knows what to expect");
+  t.same(words(byRoute, { tables: [], routes: ["/a", "/b"] }), ["/a no-data", "/b no-data"]);
+  t.same(words({ ...byRoute, segment: "none" }, { routes: ["/match", "/silent"] }), ["/match pass", "/silent no-data"]);
+  const bySegment = { ...ERRORS, each: "segment" } as const;
+  t.same(words(bySegment, { segments: ["enterprise", "none"], routes: ["/silent"] }), ["enterprise no-data", "none pass"]);
+  t.same(words({ ...bySegment, route: "/silent" }, { segments: ["none"] }), ["none no-data"]);
+  t.same(words(ERRORS, { routes: ["/silent"], segments: ["enterprise"] }), ["undefined pass"], "all of them together");
+  const people = checkOf({
+    metric: "accuracy",
+    limit: { kind: "at-least", value: 0.5 },
+    window: { kind: "step" },
+    each: "segment",
+    minSample: 50,
+  });
+  const strata = [businessCells({ candidate: said(2000, 0.8), stable: said(2000, 0.8) })];
+  t.same(words(people, { tables: [], strata, segments: ["enterprise"] }), ["enterprise no-data", "none pass"]);
+});
+
+t.test("the routes and segments of whoever asks are in the evidence", async (t) => {
+  const { figures, business } = sources();
+  const of = (times: Times) => evidenceFor({ ...ERRORS, each: "route" }, times, figures, business);
+  t.match(await of({ ...TIMES, routes: ["/a"], segments: ["b"] }), { routes: ["/a"], segments: ["b"] });
+  t.match(await of(TIMES), { routes: [], segments: [] });
 });
 
 const checks = fc.record({
@@ -305,6 +419,8 @@ const evidences = fc.record({
       note: fc.string(),
     }),
   ),
+  routes: fc.constantFrom<string[]>([], ["/match", "/silent"]),
+  segments: fc.constantFrom<string[]>([], ["enterprise", "none"]),
 });
 
 t.test("whatever the figures, there is a verdict, in finite numbers, with its reason", async (t) => {

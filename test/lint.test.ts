@@ -502,3 +502,16 @@ t.test("docs/plans.md is current, and names every rule", async (t) => {
   const rules = [...SMALL_CHANGES.map(([, , rule]) => rule), ...rulesOf(findingsOf(plan("as-written")))];
   for (const rule of new Set(rules)) t.ok(text.includes(`\`${rule}\``), rule);
 });
+
+t.test("a plan of many comparisons is reckoned in part, and the rest is named, not passed over", async (t) => {
+  const comparing = (count: number, limit: (i: number) => number): string =>
+    `[${Array.from({ length: count }, (_, i) => `{ metric: p95, of: ratio, at_most: ${limit(i)}%, name: g${i} }`).join(", ")}]`;
+  const steps = `[${[10, 20, 30, 40].map((percentage) => `{ percentage: ${percentage}, dwell: 1d }`).join(", ")}]`;
+  const few = findingsOf(small({ steps, gates: comparing(14, (i) => 110 + i) }));
+  t.notOk(rulesOf(few).includes("not-reckoned"), "sixty with the trigger");
+  const many = find(findingsOf(small({ steps, gates: comparing(30, (i) => 110 + i) })), "not-reckoned");
+  t.equal(many.severity, "warning");
+  t.match(many.message, "reckoned for 60 of them, each at each step; 64 more were left out");
+  const equal = findingsOf(small({ steps, gates: comparing(30, () => 110) }));
+  t.notOk(rulesOf(equal).includes("not-reckoned"), "equal ones are reckoned once");
+});

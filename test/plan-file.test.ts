@@ -102,7 +102,8 @@ t.test("what a check leaves out has a default that fits its metric", async (t) =
     window: { kind: "step" },
     limit: { value: 0.85 },
   });
-  t.match(checkOf("triggers", { metric: "security", at_most: "0" }), { required: false, window: { kind: "step" } });
+  t.match(checkOf("triggers", { metric: "security", at_most: "0" }), { required: false, window: { kind: "last", ms: 86_400_000 } });
+  t.match(problemsOf(file({ triggers: [{ metric: "security", at_most: "0", for: "5m" }] })), [/for: says nothing of security/]);
   t.match(checkOf("triggers", { metric: "sync_lag", at_most: "400ms" }), { required: true, limit: { value: 0.4 } });
 });
 
@@ -259,4 +260,29 @@ t.test("a document that is not quite a plan is none", async (t) => {
     change(changed);
     t.equal(revivePlan(changed), undefined, change.toString());
   }
+});
+
+t.test("of many problems the first are told, and how many more there are", async (t) => {
+  const unknown = (count: number): string => `${file({})}${Array.from({ length: count }, (_, i) => `k${i}: ${i}`).join("\n")}\n`;
+  t.equal(problemsOf(unknown(50)).length, 50);
+  const many = problemsOf(unknown(2_000));
+  t.equal(many.length, 51);
+  t.match(many[0], /^5 k0: is not a known key/);
+  t.match(many[49], /^54 k49: is not a known key/);
+  t.match(many[50], /^0 : has 1950 more problems/);
+  t.match(problemsOf(unknown(51))[50], /has 1 more problem,/);
+  const spread = file({
+    gates: Array.from({ length: 30 }, (_, i) => ({ metric: "errors", at_most: "1%", name: `n${i}`, odd: 1, other: 2 })),
+  });
+  t.match(problemsOf(spread)[50], /has 10 more problems/);
+});
+
+t.test("a plan has at most two hundred checks, and a size to match", async (t) => {
+  const gates = (count: number, prefix: string) =>
+    Array.from({ length: count }, (_, i) => ({ metric: "errors", at_most: "1%", window: "step", min_sample: 100, name: `${prefix}${i}` }));
+  const steps = (last: number) => [20, 40, 60].map((percentage, i) => ({ percentage, gates: gates(i === 2 ? last : 50, `s${i}-`) }));
+  t.same(problemsOf(file({ gates: gates(50, "g"), steps: steps(50) })), []);
+  t.match(problemsOf(file({ gates: gates(50, "g"), triggers: gates(1, "t"), steps: steps(50) })), [/has 201 gates and triggers/]);
+  for (const text of [`# ${"x".repeat(70_000)}\n${file({})}`, `{${"a,".repeat(6_000)}}`, "? a\n".repeat(6_000)])
+    t.match(problemsOf(text), [/^0 : is larger than any plan need be/]);
 });

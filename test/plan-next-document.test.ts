@@ -12,7 +12,10 @@ const ROLLBACK = {
   trigger: undefined,
   shift: [{ percentageBp: 2_000, at: T0 + 1 }],
   traffic: { revision: 3, acknowledged: ["a"], missing: [], ms: 12 },
-  hooks: [{ name: "restore", status: "running", startedAt: T0, ms: undefined, detail: "" }],
+  hooks: [
+    { name: "restore", status: "running", startedAt: T0, ms: undefined, detail: "", by: "one", limitMs: 90_000 },
+    { name: "notify", status: "pending", startedAt: undefined, ms: undefined, detail: "" },
+  ],
   endedAt: undefined,
 } as const;
 
@@ -56,8 +59,9 @@ function refusal(text: string): string {
 
 t.test("a document of a newer version is refused by name, whatever else is in it", async (t) => {
   const good = writeRollout(startedAt());
-  t.match(refusal(good.replace('"version":1', '"version":2')), /version 2 and this program reads version 1.*upgrade this instance/);
-  t.match(refusal('{"version":2}'), /upgrade/);
+  t.match(refusal(good.replace('"version":2', '"version":3')), /version 3 and this program reads version 2.*upgrade this instance/);
+  t.match(refusal('{"version":3}'), /upgrade/);
+  t.equal(refusal(good.replace('"version":2', '"version":1')), "", "an older one lacks only what may be missing");
 });
 
 t.test("a damaged document is refused whole, and says where", async (t) => {
@@ -66,7 +70,7 @@ t.test("a damaged document is refused whole, and says where", async (t) => {
     ["nothing", "", /not JSON/],
     ["half of it", good.slice(0, -20), /not JSON/],
     ["no object", "7", /no version/],
-    ["no version", good.replace('"version":1,', ""), /no version/],
+    ["no version", good.replace('"version":2,', ""), /no version/],
     ["a member that is not known", good.replace(/\}\}$/, ',"mood":1}}'), /mood/],
     ["a member that is missing", good.replace(/,"approvals":\[\]\}\}$/, "}}"), /rollout\.approvals/],
     ["a state that is not known", good.replace('"progressing"', '"dancing"'), /rollout\.state/],

@@ -1,5 +1,5 @@
 import t from "tap";
-import { hookEnded, type Next, planNext, trafficSeen } from "../src/controller/plan-next.ts";
+import { hookEnded, type Next, planNext, type Seen, trafficSeen } from "../src/controller/plan-next.ts";
 import { hookKey } from "../src/controller/rolling-back.ts";
 import type { HookRun, Rollback, Rollout } from "../src/controller/rollout.ts";
 import { checkOf, DAY, inForceOf, judgedAs, planOf, seenWell, startedAt, T0 } from "./support/rollouts.ts";
@@ -69,15 +69,34 @@ t.test("hooks are not kept waiting for instances that do not confirm", async (t)
   t.match(look(plain, T0 + 1), { kind: "write", reason: /not confirmed by three$/ });
 });
 
-t.test("a hook that a dead leader began is not run again; the next one is", async (t) => {
+t.test("a hook that another leader began is waited for while that one lives, up to the hook's limit", async (t) => {
+  const first = look(trafficSeen(rolledBackAt(T0), REPORT), T0 + 50);
+  if (first.kind !== "hook") throw new Error(first.kind);
+  const hooks = rollbackOf(first.rollout).hooks;
+  t.match(hooks[0], { by: "one", status: "running" });
+  const seenBy = (now: number, more: Partial<Seen>): Next =>
+    planNext(first.rollout, seenWell(first.rollout, { inForce: inForceOf(first.rollout.plan), self: "two", ...more }), now, NONE);
+  const limits = { hookLimits: { restore: 60_000 } };
+  t.match(seenBy(T0 + 60_000, { ...limits, alive: ["one", "two"] }), { kind: "stay", reasons: ["hook restore is running on one"] });
+  t.match(seenBy(T0 + 60_000, { ...limits, alive: undefined }), { kind: "stay" }, "who lives is not known");
+  t.match(seenBy(T0 + 60_000, { ...limits, alive: ["two"] }), { kind: "write", reason: /\(one\) is gone; .* not run again$/ });
+  t.match(seenBy(T0 + 70_000, { ...limits, alive: ["one", "two"] }), { kind: "write", reason: /has not told of its end/ });
+  t.match(
+    seenBy(T0 - DAY, { ...limits, alive: ["one", "two"] }),
+    { kind: "write" },
+    "a clock that went back does not make it run for ever",
+  );
+});
+
+t.test("a hook that was written off is not run again; the next one is, and a late end is told", async (t) => {
   const first = look(trafficSeen(rolledBackAt(T0), REPORT), T0 + 50);
   if (first.kind !== "hook") throw new Error(first.kind);
   const other = new Set([hookKey({ ...first.rollout, id: "run-0" }, rollbackOf(first.rollout), 0)]);
   const lost = look(first.rollout, T0 + 4_000, other);
-  t.match(lost, { kind: "write", fields: undefined, reason: /^hook restore: whoever ran it is gone/ });
+  t.match(lost, { kind: "write", fields: undefined, reason: /^hook restore: one does not run it any more; .* not run again$/ });
   if (lost.kind !== "write") return;
   t.same(statuses(lost.rollout), ["unknown", "pending"]);
-  t.equal(hookEnded(lost.rollout, 0, { status: "done", ms: 1, detail: "" }), lost.rollout, "a late end changes nothing");
+  t.same(statuses(hookEnded(lost.rollout, 0, { status: "done", ms: 1, detail: "" })), ["done", "pending"]);
   t.match(look(lost.rollout, T0 + 4_001), { kind: "hook", index: 1 });
 });
 

@@ -85,6 +85,9 @@ const HOLDS: readonly (readonly [what: string, seen: Partial<Seen>, says: RegExp
   ["a closed calendar", { calendar: { open: false, why: "closed on a Friday", opensAt: T0 + DAY } }, /calendar: closed on a Friday/],
   ["no figures", { figuresAgeMs: undefined }, /there are no figures/],
   ["old figures", { figuresAgeMs: 10_001 }, /11s old/],
+  ["a clock that is fast", { clockOffMs: 5_001 }, /the clock of this instance and that of the store differ by 6s/],
+  ["a clock that is slow", { clockOffMs: -3_600_000 }, /differ by 1h/],
+  ["an instance that counts for nobody", { silent: ["two"] }, /no figures come from two, which serves/],
 ];
 
 for (const [what, seen, says] of HOLDS) {
@@ -107,6 +110,18 @@ t.test("a trigger that is not required holds nothing: it rolls back or keeps sil
     kind: "write",
     rollout: { state: { status: "rolling-back" } },
   });
+});
+
+t.test("clocks that differ by five seconds are near enough, and no clock keeps a trigger from firing", async (t) => {
+  for (const clockOffMs of [5_000, -5_000, 0]) t.match(next(AT_HALF, T0 + HOUR, { clockOffMs }), { rollout: { state: { step: 2 } } });
+  t.match(next(AT_HALF, T0, { ...FIRES, clockOffMs: DAY }), { rollout: { state: { status: "rolling-back" } } });
+});
+
+t.test("only a write that enters a step can put more users on the candidate, and says so", async (t) => {
+  t.match(next(AT_HALF, T0 + HOUR), { raises: true, fields: {} });
+  t.match(next(atStep(2), T0 + HOUR), { raises: false, fields: undefined });
+  t.match(next(AT_HALF, T0 + HOUR, { gates: [] }), { raises: false, fields: undefined });
+  t.match(next(AT_HALF, T0, FIRES), { raises: false, fields: {} });
 });
 
 t.test("figures of ten seconds are fresh", async (t) => {

@@ -134,7 +134,8 @@ t.test("a bad plan is refused with its lines, and before anything was started ev
   t.match(await world.rollout$(`start ${careless}`), { code: 1, stderr: /plan:5:\d+ [^]*to start it all the same: --force/ });
   t.match(await world.rollout$(`start ${careless} --force`), { code: 1, stderr: /must rise/ });
 
-  for (const command of ["pause", "resume", "advance", "rollback", "approve --role ops"])
+  t.match(await world.rollout$("rollback"), { code: 1, stdout: "", stderr: /no rollout of move[^]*crossfade kill/ });
+  for (const command of ["pause", "resume", "advance", "approve --role ops"])
     t.match(await world.rollout$(command), { code: 1, stdout: "", stderr: /no rollout of move[^]*crossfade rollout start PLAN/ }, command);
   t.match(await world.rollout$("status"), { code: 0, stdout: /move has no rollout yet[^]*crossfade rollout start PLAN/, stderr: "" });
   t.match(JSON.parse((await world.rollout$("status --json")).stdout), { flag: "move" });

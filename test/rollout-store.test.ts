@@ -12,10 +12,10 @@ import { createRecordLog, idAfter, isAfter } from "../src/store/record-log.ts";
 import { createRedisStore } from "../src/store/redis-store.ts";
 import { digestOf, documentAfter, type HeldDocument, identOf, reconcile } from "../src/store/rollout-document.ts";
 import { DocumentConflict, type DocumentWrite, Fenced, type Lease } from "../src/store/rollout-store.ts";
-import { InvalidSettings, type SettingsStore } from "../src/store/store.ts";
+import { InvalidSettings, RevisionConflict, type SettingsStore } from "../src/store/store.ts";
 import type { DocumentView } from "../src/store/view.ts";
 import { startRedis } from "./support/redis.ts";
-import { flagOf, recordLog, type StoreWatch, watchStore } from "./support/store-watch.ts";
+import { flagOf, recordLog, type RecordedLog, type StoreWatch, watchStore } from "./support/store-watch.ts";
 
 const redis = await startRedis();
 const foreign = new Redis(redis.port, { protocol: 2 });
@@ -31,12 +31,14 @@ interface Opened {
   readonly watch: StoreWatch;
 }
 
-function redisWorld(t: Test): { readonly keys: ReturnType<typeof flagKeys>; readonly open: (instance: string) => Promise<Opened> } {
+function redisWorld(t: Test): {
+  readonly keys: ReturnType<typeof flagKeys>;
+  readonly open: (instance: string, log?: RecordedLog) => Promise<Opened>;
+} {
   const prefix = `test-${randomUUID()}:`;
   return {
     keys: flagKeys(prefix, "f", ["beta", "beta_users"]),
-    open: async (instance) => {
-      const log = recordLog();
+    open: async (instance, log = recordLog()) => {
       const store = createRedisStore({
         config: { store: { kind: "redis", url: redis.url }, flags: [flagOf()] },
         instance,
@@ -138,9 +140,13 @@ for (const [kind, open] of Object.entries(KINDS)) {
     const { store } = await open(t);
     const { rollouts } = store;
     t.equal(await rollouts.leader("f"), undefined);
+    const before = Date.now();
     const lease = await lead(store);
-    t.same(await rollouts.lead("f", 60_000), lease);
-    t.same(await rollouts.leader("f"), lease);
+    t.ok(lease.at >= before - 1 && lease.at <= Date.now() + 1, `${lease.at} is the time of the store`);
+    const again = await lead(store);
+    t.same({ ...again, at: 0 }, { ...lease, at: 0 });
+    t.ok(again.at >= lease.at);
+    t.same(await rollouts.leader("f"), { instance: lease.instance, fence: lease.fence });
     await rollouts.save("f", write(0, "one", { lease }));
     await rollouts.record("f", lease, "noted");
     await rollouts.show("f", lease, "seen", 60_000);
@@ -153,7 +159,7 @@ for (const [kind, open] of Object.entries(KINDS)) {
     const next = await lead(store);
     t.ok(next.fence > lease.fence, `${next.fence} after ${lease.fence}`);
     await rollouts.resign("f", lease);
-    t.same(await rollouts.leader("f"), next, "an old lease takes nothing away");
+    t.same(await rollouts.leader("f"), { instance: next.instance, fence: next.fence }, "an old lease takes nothing away");
     t.same(
       (await rollouts.recorded("f", "", 10)).map(({ text }) => text),
       ["noted"],
@@ -185,6 +191,45 @@ for (const [kind, open] of Object.entries(KINDS)) {
     t.same(await rollouts.published("f", published[2]?.id ?? "", 1), published.slice(3, 4));
     await t.rejects(rollouts.published("f", "yesterday", 1), RangeError);
     await t.rejects(rollouts.recorded("f", "yesterday", 1), RangeError);
+  });
+
+  t.test(`${kind}: what was decided on settings that are others by now is not written`, async (t) => {
+    const { store } = await open(t);
+    const { rollouts } = store;
+    const revision = await store.change("f", { rollout_percentage: "10" }, ALICE);
+    t.equal(await store.change("f", { rollout_percentage: "0" }, { who: "ops", reason: "it smells" }), revision + 1);
+    const advance = { fields: { rollout_percentage: "25" }, by: ALICE };
+    await t.rejects(rollouts.save("f", write(0, "on", { ...advance, ifRevision: revision })), { name: "RevisionConflict", current: 2 });
+    await t.rejects(rollouts.save("f", write(0, "on", { by: ALICE, ifRevision: revision })), RevisionConflict, "nor a document alone");
+    t.equal(await rollouts.load("f"), undefined);
+    t.match(store.states[0], { revision: 2, settings: { weightBp: 0 } });
+    t.equal((await store.audit("f", 10)).length, 2);
+    t.same(await rollouts.save("f", write(0, "on", { ...advance, ifRevision: 2 })), { version: 1, revision: 3 });
+    await t.rejects(rollouts.save("f", write(0, "on", { ...advance, ifRevision: 9 })), DocumentConflict, "the document counts first");
+  });
+
+  t.test(`${kind}: a write that lowers is a revision of its own, and raises nothing that was lowered meanwhile`, async (t) => {
+    const { store, watch } = await open(t);
+    const { rollouts } = store;
+    const back = (text: string) =>
+      write(Number(text), text, { fields: { rollout_percentage: "0", "segment.beta": "0" }, by: ALICE, lowers: true });
+    t.same(await rollouts.save("f", back("0")), { version: 1, revision: 1 });
+    t.same(await rollouts.save("f", back("1")), { version: 2, revision: 2 }, "although every figure is that already");
+    t.match(watch.states.at(-1), { revision: 2, settings: { weightBp: 0 } });
+    await t.rejects(store.change("f", { rollout_percentage: "50" }, ALICE, 1), RevisionConflict, "who put 50 aside is told");
+    t.same(
+      (await store.audit("f", 10)).map(({ who, revision, status, changes }) => [who, revision, status, changes.length]),
+      [
+        ["alice", 2, "accepted", 0],
+        ["alice", 1, "accepted", 2],
+      ],
+    );
+    await store.change("f", { rollout_percentage: "3" }, { who: "ops", reason: "less" });
+    const stage = write(2, "stage", { fields: { rollout_percentage: "8", "segment.beta": "8" }, lowers: true });
+    t.same(await rollouts.save("f", stage), { version: 3, revision: 4 });
+    t.match(watch.states.at(-1), { settings: { weightBp: 300, segments: [{ name: "beta", weightBp: 0 }, {}] } });
+    await t.rejects(rollouts.save("f", { ...stage, version: 3, fields: { rollout_percentage: "much" } }), InvalidSettings);
+    t.same(await rollouts.save("f", write(3, "noted", { lowers: true })), { version: 4, revision: 4 }, "without settings none is renewed");
   });
 
   t.test(`${kind}: a drill makes a revision that decides nothing`, async (t) => {
@@ -222,7 +267,7 @@ t.test("two who race for the lease a thousand times: no number is held by two, a
     // All who ever led try to act at once.
     const tries = await Promise.allSettled(
       racers.map(({ store, old }, i) =>
-        store.rollouts.save("f", write(version, `${round}`, { lease: leases[i] ?? old ?? { instance: "a", fence: 1 } })),
+        store.rollouts.save("f", write(version, `${round}`, { lease: leases[i] ?? old ?? { instance: "a", fence: 1, at: 0 } })),
       ),
     );
     for (const [i, attempt] of tries.entries()) {
@@ -418,15 +463,139 @@ t.test("streams and what is shown end by themselves", async (t) => {
   const { open, keys } = redisWorld(t);
   const { store } = await open("a");
   const lease = await lead(store);
+  const ago = (minutes: number): number => lease.at - minutes * 60_000;
+  for (let i = 0; i < 500; i++) await foreign.xadd(keys.windows, `${ago(16)}-${i}`, "i", "a", "t", `old ${"x".repeat(100)}`);
+  for (let i = 0; i < 500; i++) await foreign.xadd(keys.windows, `${ago(14)}-${i}`, "i", "a", "t", `kept ${"x".repeat(100)}`);
   await Promise.all(Array.from({ length: 2_500 }, (_, i) => store.rollouts.publish("f", `tick ${i} ${"x".repeat(100)}`)));
-  const length = await foreign.xlen(keys.windows);
-  t.ok(length >= 900 && length < 1_100, `${length} ticks of one instance are kept`);
+  const published = await store.rollouts.published("f", "", 10_000);
+  const starting = (word: string): number => published.filter(({ text }) => text.startsWith(word)).length;
+  t.same([starting("kept"), starting("tick")], [500, 2_500], "all of a quarter of an hour, however often one publishes");
+  t.ok(starting("old") < 100, `${starting("old")} older ones`);
   t.ok((await foreign.pttl(keys.windows)) > 1_190_000 && (await foreign.pttl(keys.windows)) <= 1_200_000);
   await store.rollouts.show("f", lease, "seen", 5_000);
   t.ok((await foreign.pttl(keys.show)) <= 5_000 && (await foreign.pttl(keys.show)) > 0);
   await foreign.pexpire(keys.show, 1);
   while ((await foreign.exists(keys.show)) === 1);
   t.equal(await store.rollouts.shown("f"), undefined);
+});
+
+t.test("the record is bounded by its bytes, and ends by itself", async (t) => {
+  const { open, keys } = redisWorld(t);
+  const { store } = await open("a");
+  const lease = await lead(store);
+  const bytesOf = async (): Promise<readonly number[]> => (await store.rollouts.recorded("f", "", 50_000)).map(({ text }) => text.length);
+  for (let i = 0; i < 1_200; i++) await store.rollouts.record("f", lease, `${i} ${"x".repeat(1_000)}`);
+  t.equal((await bytesOf()).length, 1_200);
+  const large = "x".repeat(2 ** 22);
+  for (let i = 0; i < 20; i++) await store.rollouts.record("f", lease, large);
+  const kept = await bytesOf();
+  const sum = kept.reduce((all, bytes) => all + bytes, 0);
+  t.ok(sum <= 2 ** 26 && sum > 2 ** 26 - 2 ** 22 - 1_100, `${kept.length} entries of ${sum} bytes`);
+  t.equal(kept.at(-1), large.length, "the newest are kept");
+  const ttl = await foreign.pttl(keys.record);
+  t.ok(ttl > 59 * 86_400_000 && ttl <= 60 * 86_400_000);
+  await foreign.del(keys.record);
+  await foreign.xadd(keys.record, "*", "mine", "too");
+  await store.rollouts.record("f", lease, "after somebody's own");
+  t.same(
+    (await store.rollouts.recorded("f", "", 9)).map(({ text }) => text),
+    ["", "after somebody's own"],
+  );
+});
+
+t.test("others hear at once of a rollback that changes no figure", async (t) => {
+  const { open } = redisWorld(t);
+  const [a, b] = [await open("a"), await open("b")];
+  const first = write(0, "0", { fields: { rollout_percentage: "0" }, lowers: true });
+  await a.store.rollouts.save("f", first);
+  await b.watch.state(({ revision }) => revision === 1);
+  const begun = performance.now();
+  for (let version = 1; version <= 20; version++) {
+    const { revision } = await a.store.rollouts.save("f", { ...first, version });
+    await b.watch.state((state) => state.revision === revision);
+  }
+  // By looking alone, once a second, it would be ten.
+  t.ok(performance.now() - begun < 5_000, `twenty took ${(performance.now() - begun).toFixed(0)} ms`);
+});
+
+t.test("a hand that comes between a look and its write wins", async (t) => {
+  const { open } = redisWorld(t);
+  const [leader, operator] = [await open("a"), await open("b")];
+  let [version, written, told] = [0, 0, 0];
+  for (let round = 0; round < 300; round++) {
+    const { revision } = await leader.store.rollouts.save("f", write(version, "at 10", { fields: { rollout_percentage: "10" } }));
+    version++;
+    const advance = write(version, "at 25", { fields: { rollout_percentage: "25" }, ifRevision: revision });
+    const zero = operator.store.change("f", { rollout_percentage: "0" }, ALICE);
+    const [, save] = await Promise.allSettled(
+      round % 2 === 0
+        ? [zero, leader.store.rollouts.save("f", advance)]
+        : [zero, foreign.ping().then(() => leader.store.rollouts.save("f", advance))],
+    );
+    if (save?.status === "fulfilled") {
+      version++;
+      written++;
+    } else if (save?.reason instanceof RevisionConflict) told++;
+    else t.fail(String(save?.reason));
+    await leader.store.rollouts.load("f");
+    if (leader.store.states[0]?.settings.weightBp !== 0) t.fail(`round ${round}: the operator's 0 was overwritten`);
+  }
+  t.ok(told > 0, `${written} came before the operator, ${told} after`);
+});
+
+t.test("no key of ours that somebody has spoiled keeps a person from rolling back", async (t) => {
+  const { open, keys } = redisWorld(t);
+  const log = recordLog();
+  const { store, watch } = await open("a", log);
+  const { rollouts } = store;
+  let version = 0;
+  const back = (): DocumentWrite => write(version, "back", { fields: { rollout_percentage: "0" }, by: ALICE, lowers: true });
+  const on = (): DocumentWrite => write(version, "on", { fields: { rollout_percentage: "10" }, by: ALICE });
+  const rollBack = async (what: string): Promise<void> => {
+    t.match(await rollouts.save("f", back()), { version: version + 1 }, what);
+    version++;
+    t.match(store.states[0], { settings: { weightBp: 0 } });
+  };
+  for (const key of [keys.show, keys.lease, keys.fence]) {
+    await rollouts.save("f", on());
+    version++;
+    await foreign.del(key);
+    await foreign.hset(key, "a", "b");
+    t.same([await rollouts.leader("f"), await rollouts.shown("f")], [undefined, undefined]);
+    await rollBack(key);
+    await foreign.del(key);
+  }
+  for (const spoil of [
+    () => foreign.set(keys.audit, "mine"),
+    () => foreign.xadd(keys.audit, "18446744073709551615-18446744073709551615", "a", "b"),
+  ]) {
+    await foreign.del(keys.audit);
+    await rollouts.save("f", on());
+    version++;
+    await foreign.del(keys.audit);
+    await spoil();
+    log.lines.length = 0;
+    await rollBack("audit");
+    t.match(
+      log.lines.find(({ message }) => message.includes(`${keys.audit} takes no entry; delete or rename it`)),
+      { details: { entries: [{ who: "alice", reason: "it is time" }] } },
+      "what is not recorded stands in the log",
+    );
+    await rollBack("once more, where nothing changes");
+    t.match(await store.kill("f", true, ALICE), { shared: true }, "nor from a kill");
+    t.equal(await store.change("f", { "segment.beta": "0" }, ALICE), store.states[0]?.revision, "nor from lowering by hand");
+    await foreign.hset(keys.flags, "segment.beta_users", "0");
+    await watch.state(({ settings }) => settings.segments[1]?.weightBp === 0);
+    t.equal(store.health.up, true);
+    await foreign.del(keys.audit);
+    await store.kill("f", false, ALICE);
+    await store.change("f", { "segment.beta": null, "segment.beta_users": null }, ALICE);
+  }
+  await foreign.del(keys.audit);
+  await foreign.set(keys.audit, "mine");
+  await t.rejects(rollouts.save("f", on()), /audit holds a string where a stream belongs/, "what raises is recorded, or refused");
+  await t.rejects(rollouts.save("f", write(version, "approved", { by: ALICE })), /audit holds/, "and so is what a person says");
+  t.match(store.states[0], { settings: { weightBp: 0 } });
 });
 
 t.test("a document of 200 kB is sent once to each who follows, not with every look", async (t) => {
@@ -477,17 +646,12 @@ t.test("a key of another type is named, and the settings go on", async (t) => {
       keys.lease,
       "sadd",
       /lease holds a set where a string belongs.*delete or rename it/,
-      [() => rollouts.lead("f", 9), () => rollouts.leader("f"), () => rollouts.resign("f", lease)],
+      [() => rollouts.lead("f", 9), () => rollouts.resign("f", lease)],
     ],
-    [
-      keys.fence,
-      "sadd",
-      /fence holds a set where a string belongs/,
-      [() => rollouts.lead("f", 9), () => rollouts.record("f", lease, "x"), () => rollouts.save("f", write(0, "x"))],
-    ],
+    [keys.fence, "sadd", /fence holds a set where a string belongs/, [() => rollouts.lead("f", 9), () => rollouts.record("f", lease, "x")]],
     [keys.windows, "set", /windows holds/, [() => rollouts.publish("f", "x"), () => rollouts.published("f", "", 1)]],
     [keys.record, "set", /record holds/, [() => rollouts.record("f", lease, "x"), () => rollouts.recorded("f", "", 1)]],
-    [keys.show, "sadd", /show holds a set/, [() => rollouts.show("f", lease, "x", 9), () => rollouts.shown("f")]],
+    [keys.show, "sadd", /show holds a set/, [() => rollouts.show("f", lease, "x", 9)]],
     [
       keys.rollout,
       "set",

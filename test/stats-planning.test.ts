@@ -117,3 +117,18 @@ t.test("looked at all the time, an alarm over the split is false as seldom as it
   t.ok(always / 500 <= 0.05, `${always} of 500`);
   t.ok(naive / 500 > 0.2, `a test for one look: ${naive} of 500`);
 });
+
+t.test("how much is needed is known for every share, also where the other arm's expected count is no whole number", async (t) => {
+  const check = checkOf({
+    metric: "p95",
+    of: "ratio",
+    limit: { kind: "at-most", value: 2 },
+    window: { kind: "start" },
+    minSample: 50,
+    risk: 0.001,
+  });
+  for (const share of [0.1, 0.2, 0.3, 0.35, 0.4, 0.7, 0.9]) {
+    const { candidate } = observationsNeeded(check, { candidate: 80, stable: 80, share });
+    t.ok(candidate > 50 && candidate < 10_000, `${share}: ${candidate}`);
+  }
+});

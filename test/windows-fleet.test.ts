@@ -25,10 +25,11 @@ class Instance {
     this.last = from;
   }
 
-  tick(to: number, count: number, ms = 50): void {
+  /** `to` is by its own clock, `at` by the store's. */
+  tick(to: number, count: number, ms = 50, at?: number): void {
     const text = encodeTick(tickAt(this.seq++, this.last, to, count === 0 ? [] : [cellOf(count, ms)]));
     this.last = to;
-    this.streams.publish(this.name, text);
+    this.streams.publish(this.name, text, at);
   }
 }
 
@@ -45,13 +46,20 @@ function factsOf(table: FiguresTable | undefined): string {
   return JSON.stringify([table?.coveredMs, table?.instances, cells]);
 }
 
+/** Refreshed, with the record read to its end. */
+async function refreshed(windows: FleetWindows, now: number): Promise<number | undefined> {
+  const to = await windows.refresh(now);
+  await windows.caughtUp();
+  return to;
+}
+
 function windowsOf(streams: FakeStreams, keepMs = 900_000): FleetWindows {
   return new FleetWindows({ fetch: streams.fetch, recorded: streams.recorded, keepMs });
 }
 
 /** Leads as an instance does, once. */
 async function lead(windows: FleetWindows, streams: FakeStreams, now: number, stays = STAYS): Promise<void> {
-  await windows.refresh(now);
+  await refreshed(windows, now);
   const entry = recordingOf(windows, new FakeBusiness(), { now, periodMs: MINUTE, stays });
   if (entry !== undefined) streams.append(encodeRecord(entry));
 }
@@ -59,7 +67,7 @@ async function lead(windows: FleetWindows, streams: FakeStreams, now: number, st
 t.test("a window holds what all instances counted in it, and says whose and how much time that is", async (t) => {
   const streams = new FakeStreams();
   const windows = windowsOf(streams);
-  t.equal(await windows.refresh(T0), undefined, "nothing is there yet");
+  t.equal(await refreshed(windows, T0), undefined, "nothing is there yet");
   t.same(await windows.between(T0, T0 + 5_000), { from: T0, to: T0 + 5_000, coveredMs: 0, instances: [], cells: [] });
   const [a, b] = [new Instance(streams, "a"), new Instance(streams, "b", T0 + 2_000)];
   for (let second = 1; second <= 10; second++) {
@@ -67,7 +75,7 @@ t.test("a window holds what all instances counted in it, and says whose and how 
     if (second > 2) b.tick(T0 + second * 1_000, 10);
   }
   streams.publish("c", "this is no tick");
-  t.equal(await windows.refresh(T0 + 10_000), T0 + 10_000);
+  t.equal(await refreshed(windows, T0 + 10_000), T0 + 10_000);
   const all = await windows.between(T0 - 5_000, T0 + 10_000);
   t.equal(requestsIn(all), 10 + 80);
   t.match(all, { coveredMs: 10_000, instances: ["a", "b"] });
@@ -76,7 +84,7 @@ t.test("a window holds what all instances counted in it, and says whose and how 
   t.match(early, { coveredMs: 2_000, instances: ["a"] });
   t.equal(await windows.between(T0, T0 + 2_000), early, "what was asked before is not added up again");
   a.tick(T0 + 11_000, 0);
-  await windows.refresh(T0 + 11_000);
+  await refreshed(windows, T0 + 11_000);
   t.match(await windows.between(T0 + 10_000, T0 + 11_000), { coveredMs: 1_000, cells: [] }, "no traffic is not no data");
 });
 
@@ -92,7 +100,7 @@ t.test("windows that follow one another add up to the one over all of them", asy
         const windows = windowsOf(streams);
         const instances = { a: new Instance(streams, "a"), b: new Instance(streams, "b") };
         for (const { instance, ms, count } of ticks) instances[instance].tick(instances[instance].last + ms, count);
-        await windows.refresh(T0);
+        await refreshed(windows, T0);
         const edges = [0, ...cuts, 300_000].toSorted((one, other) => one - other).map((ms) => T0 + ms);
         const parts = await Promise.all(edges.slice(1).map((to, at) => windows.between(edges[at] ?? 0, to)));
         const whole = await windows.between(T0, T0 + 300_000);
@@ -111,11 +119,11 @@ t.test("what is published twice counts once, also by an instance of the same nam
   const windows = windowsOf(streams);
   const text = encodeTick(tickAt(T0, T0, T0 + 1_000, [cellOf(3)]));
   streams.publish("a", text);
-  await windows.refresh(T0);
+  await refreshed(windows, T0);
   streams.publish("a", text);
   streams.publish("a", encodeTick(tickAt(T0 + 1, T0 + 1_000, T0 + 2_000, [cellOf(3)])));
   streams.publish("a", encodeTick(tickAt(T0 + 60_000, T0 + 60_000, T0 + 61_000, [cellOf(4)])));
-  await windows.refresh(T0);
+  await refreshed(windows, T0);
   t.equal(requestsIn(await windows.between(T0, T0 + 100_000)), 10);
 });
 
@@ -130,7 +138,7 @@ t.test("the record goes on by minutes, ends an entry where the step changes, and
   business.strata = [{ step: 0, assigned: [cell], served: [] }];
   for (let now = T0 - 9_000; now <= T0 + 200_000; now += 1_000) {
     a.tick(now, 1);
-    await windows.refresh(now);
+    await refreshed(windows, now);
     const entry = recordingOf(windows, business, { now, periodMs: MINUTE, stays });
     t.equal(
       entry === undefined ? undefined : recordingOf(windows, business, { now, periodMs: MINUTE, stays }),
@@ -169,18 +177,56 @@ t.test("the record goes on by minutes, ends an entry where the step changes, and
   );
 });
 
+t.test("where no step is in force, what is counted is recorded, and nothing else", async (t) => {
+  for (const [what, last] of [
+    ["rolled back", { from: T0 + 60_000, step: -1, percentageBp: 0 }],
+    ["held", { from: T0, to: T0 + 60_000, step: 0, percentageBp: 1_000 }],
+  ] as const) {
+    const streams = new FakeStreams();
+    const windows = windowsOf(streams);
+    const a = new Instance(streams, "a");
+    const stays = [...STAYS.map((stay) => ({ ...stay, to: T0 + 60_000 })).filter(({ from }) => from !== last.from), last];
+    const business = new FakeBusiness();
+    business.isEmpty = true;
+    const entries = [];
+    for (let now = T0 + 1_000; now <= T0 + 1_000_000; now += 1_000) {
+      // One request long after the rollout has come to rest.
+      a.tick(now, now <= T0 + 60_000 || now === T0 + 700_000 ? 1 : 0);
+      if (now === T0 + 900_000) business.isEmpty = false;
+      if (now === T0 + 960_000) business.isEmpty = true;
+      await refreshed(windows, now);
+      const entry = recordingOf(windows, business, { now, periodMs: MINUTE, stays });
+      if (entry === undefined) continue;
+      entries.push(entry);
+      streams.append(encodeRecord(entry));
+    }
+    t.equal(
+      entries.reduce((sum, { figures }) => sum + figures.reduce((own, { cells }) => own + (cells[0]?.candidate.requests ?? 0), 0), 0),
+      61,
+      what,
+    );
+    t.ok(entries.length <= 5, `${entries.length} entries in a quarter of an hour`);
+    t.ok(
+      entries.some(({ business: cells }) => cells.length > 0),
+      "what people report is",
+    );
+    t.equal(requestsIn(await windows.between(T0 - 1_000_000, T0 + 1_000_000)), 61);
+    t.ok((windows.recordState()?.pending.length ?? 0) <= 200, "what is empty does not pile up");
+  }
+});
+
 t.test("an entry of which nobody knows whether it was written is neither lost nor doubled", async (t) => {
   for (const written of [true, false]) {
     const streams = new FakeStreams();
     const windows = windowsOf(streams, 1_000);
     const a = new Instance(streams, "a");
     for (let second = 1; second <= 100; second++) a.tick(T0 + second * 1_000, 1);
-    await windows.refresh(T0);
+    await refreshed(windows, T0);
     const entry = recordingOf(windows, new FakeBusiness(), { now: T0 + 100_000, periodMs: MINUTE, stays: STAYS });
     if (entry === undefined) throw new Error("there is an entry");
     if (written) streams.append(encodeRecord(entry));
     await lead(windows, streams, T0 + 100_000);
-    await windows.refresh(T0);
+    await refreshed(windows, T0);
     t.equal(streams.entries.length, 1, "in the end there is one");
     t.equal(requestsIn(await windows.between(T0, T0 + 200_000)), 100);
   }
@@ -200,7 +246,7 @@ t.test("an instance that publishes late, after an outage, counts where it belong
   t.equal(requestsIn(await windows.between(T0, now)), 400 + 400 * 7 - 7);
   t.equal(requestsIn(await windows.between(now - 10_000, now)), 80, "the last seconds are not those of the outage");
   const rebuilt = windowsOf(streams, 60_000);
-  await rebuilt.refresh(now);
+  await refreshed(rebuilt, now);
   t.same(await rebuilt.between(T0, now), await windows.between(T0, now));
   const entries = streams.entries.map(({ text }) => text);
   t.equal(new Set(entries).size, entries.length);
@@ -219,36 +265,39 @@ t.test("whoever takes over, whenever, adds up what the one before would have", a
         { minLength: 30, maxLength: 250 },
       ),
       fc.nat(100_000),
-      async (moves, stepAfter) => {
+      fc.constantFrom(0, 1_000, 30_000, 4_000_000),
+      async (moves, stepAfter, skew) => {
         const streams = new FakeStreams();
         const stays = [...STAYS, { from: T0 + stepAfter, step: 1, percentageBp: 2_500 }];
         const steady = windowsOf(streams, 20_000);
         let leader = windowsOf(streams, 20_000);
-        const instances = ["a", "b", "c"].map((name) => new Instance(streams, name));
+        // One has a clock of its own.
+        const ahead = [0, 0, skew];
+        const instances = ["a", "b", "c"].map((name, at) => new Instance(streams, name, T0 + (ahead[at] ?? 0)));
         let now = T0;
         let total = 0;
         for (const { ms, instance, count, event } of moves) {
           now += ms;
-          instances[instance]?.tick(now, count);
+          instances[instance]?.tick(now + (ahead[instance] ?? 0), count, 50, now);
           total += count;
           if (event === "takeover") leader = windowsOf(streams, 20_000);
           if (event === "twice") {
             // A second one believes that it leads; the fence keeps its entry out.
             const other = windowsOf(streams, 20_000);
-            await other.refresh(now);
+            await refreshed(other, now);
             recordingOf(other, new FakeBusiness(), { now, periodMs: MINUTE, stays });
           }
           if (event === "lost") {
-            await leader.refresh(now);
+            await refreshed(leader, now);
             recordingOf(leader, new FakeBusiness(), { now, periodMs: MINUTE, stays });
           }
           await lead(leader, streams, now, stays);
-          await steady.refresh(now);
+          await refreshed(steady, now);
         }
         const fresh = windowsOf(streams, 20_000);
-        await Promise.all([steady, leader, fresh].map((windows) => windows.refresh(now)));
-        const tables = await Promise.all([steady, leader, fresh].map((windows) => windows.between(T0 - 1_000_000, now + 1)));
-        const steps = await Promise.all([steady, leader, fresh].map((windows) => windows.between(T0 + stepAfter, now + 1)));
+        await Promise.all([steady, leader, fresh].map((windows) => refreshed(windows, now)));
+        const tables = await Promise.all([steady, leader, fresh].map((windows) => windows.between(T0 - 1_000_000, now + 2_000)));
+        const steps = await Promise.all([steady, leader, fresh].map((windows) => windows.between(T0 + stepAfter, now + 2_000)));
         const isSame = ([first, ...others]: readonly FiguresTable[]): boolean => others.every((other) => factsOf(other) === factsOf(first));
         return isSame(tables) && isSame(steps) && tables.every((table) => requestsIn(table) === total);
       },
@@ -263,7 +312,7 @@ t.test("an entry that a failover lost is forgotten by those who had read it", as
   const a = new Instance(streams, "a");
   for (let second = 1; second <= 70; second++) a.tick(T0 + second * 1_000, 1);
   await lead(writer, streams, T0 + 70_000);
-  await reader.refresh(T0);
+  await refreshed(reader, T0);
   t.equal(requestsIn(await reader.between(T0, T0 + 70_000)), 70);
   streams.entries = [];
   const next = windowsOf(streams, 1_000);
@@ -272,7 +321,7 @@ t.test("an entry that a failover lost is forgotten by those who had read it", as
     await lead(next, streams, T0 + second * 1_000);
   }
   t.equal(streams.entries.length, 2);
-  await reader.refresh(T0);
+  await refreshed(reader, T0);
   t.equal(requestsIn(await reader.between(T0, T0 + 140_000)), 140);
 });
 
@@ -305,7 +354,7 @@ t.test("days of record are added up to hours and days, and steps stay exact", as
   let id = "";
   for (let minute = 0; minute < minutes; minute++) id = streams.append(encodeRecord(entryAt(minute, minute < change ? 0 : 1, id)));
   const windows = windowsOf(streams);
-  await windows.refresh(T0);
+  await refreshed(windows, T0);
   const now = T0 + minutes * MINUTE;
   const naive = (from: number): number =>
     Array.from({ length: minutes - from }, (_, at) => 1 + ((at + from) % 3)).reduce((sum, count) => sum + count, 0);
@@ -316,12 +365,12 @@ t.test("days of record are added up to hours and days, and steps stay exact", as
   t.equal(requestsIn(await windows.between(now - 90 * MINUTE, now)), naive(minutes - 90), "minutes of the last two hours");
   for (let more = 0; more < 200; more++) {
     id = streams.append(encodeRecord(entryAt(minutes + more, 1, id)));
-    await windows.refresh(T0);
+    await refreshed(windows, T0);
     // Asked in the middle of an hour, and then not before that hour is old.
     if (more === 30) await windows.between(T0, now + more * MINUTE + MINUTE);
   }
   const fresh = windowsOf(streams);
-  await fresh.refresh(T0);
+  await refreshed(fresh, T0);
   for (const from of [T0, T0 + change * MINUTE]) {
     const [one, other] = await Promise.all([windows, fresh].map((each) => each.between(from, now + 200 * MINUTE)));
     t.equal(requestsIn(one ?? whole), requestsIn(other ?? whole));
@@ -338,13 +387,13 @@ t.test("a store that cannot be asked rejects, and what was there before still is
   });
   const a = new Instance(streams, "a");
   a.tick(T0 + 1_000, 5);
-  await windows.refresh(T0);
+  await refreshed(windows, T0);
   isUp = false;
   a.tick(T0 + 2_000, 5);
-  await t.rejects(windows.refresh(T0), /away/);
+  await t.rejects(refreshed(windows, T0), /away/);
   t.equal(requestsIn(await windows.between(T0, T0 + 5_000)), 5);
   isUp = true;
-  await windows.refresh(T0);
+  await refreshed(windows, T0);
   t.equal(requestsIn(await windows.between(T0, T0 + 5_000)), 10);
 });
 
@@ -353,7 +402,7 @@ t.test("the summary says in people's figures what a window holds", async (t) => 
   const windows = windowsOf(streams);
   const a = new Instance(streams, "a");
   for (let second = 1; second <= 600; second++) a.tick(T0 + second * 1_000, 1, second > 595 ? 160 : 40);
-  await windows.refresh(T0);
+  await refreshed(windows, T0);
   const now = T0 + 600_000;
   const spans = await summarizeSpans(windows, { now, stepFrom: now - 20_000, startFrom: T0 });
   t.same(Object.fromEntries(Object.entries(spans).map(([span, rows]) => [span, rows[0]?.candidate.requests])), {

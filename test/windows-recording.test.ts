@@ -1,7 +1,14 @@
 import fc from "fast-check";
 import t from "tap";
 import { BUSINESS_METRICS, SIGNAL_KINDS, type BusinessCell } from "../src/analysis/business.ts";
-import { createRecordedSources, decodeRecord, encodeRecord, type RecordEntry } from "../src/analysis/recording.ts";
+import {
+  createRecordedSources,
+  decodeFigures,
+  decodeRecord,
+  encodeRecord,
+  type RecordEntry,
+  stratumText,
+} from "../src/analysis/recording.ts";
 import { cellLists, cellOf, textOf } from "./support/windows.ts";
 
 const MINUTE = 60_000;
@@ -90,6 +97,20 @@ t.test("an entry of the record is read as it was written", async () => {
   );
 });
 
+t.test("windows read of an entry what all others read", async () => {
+  fc.assert(
+    fc.property(entries, (entry) => {
+      const text = encodeRecord(entry);
+      const [whole, part] = [decodeRecord(text), decodeFigures(text)];
+      if (whole === undefined || part === undefined) return false;
+      const shown = ({ from, to, step, upTo, after, figures }: Pick<RecordEntry, "from" | "to" | "step" | "upTo" | "after" | "figures">) =>
+        JSON.stringify([from, to, step, upTo, after, figures.map(({ cells, ...stretch }) => [stretch, textOf(cells)])]);
+      const strata = JSON.stringify(whole.strata.map((stratum) => [stratum.step, JSON.stringify(stratum)]));
+      return shown(whole) === shown(part) && strata === JSON.stringify(part.strata.map(([step, json]) => [step, stratumText(json)]));
+    }),
+  );
+});
+
 t.test("what is no entry is none, whatever it is, and nothing is thrown", async (t) => {
   fc.assert(
     fc.property(
@@ -99,7 +120,7 @@ t.test("what is no entry is none, whatever it is, and nothing is thrown", async 
         let text = encodeRecord(entry);
         for (const [at, piece, cut] of edits) text = text.slice(0, at % text.length) + piece + text.slice((at % text.length) + cut);
         const read = decodeRecord(text);
-        return read === undefined || read.to >= read.from;
+        return read === undefined ? (decodeFigures(text)?.to ?? 0) >= 0 : read.to >= read.from && decodeFigures(text) !== undefined;
       },
     ),
     { numRuns: 500 },

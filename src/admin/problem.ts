@@ -1,4 +1,5 @@
 import { PrometheusError } from "../analysis/prometheus-query.ts";
+import { TooBusy } from "../analysis/events/ingest.ts";
 import { Refused } from "../controller/desk.ts";
 import { DocumentConflict } from "../store/rollout-store.ts";
 import { InvalidSettings, RevisionConflict, StoreUnavailable } from "../store/store.ts";
@@ -18,6 +19,7 @@ const PROBLEMS = {
   "body-too-large": { status: 413, title: "The request body is too large" },
   "not-json": { status: 415, title: "The request body must be JSON" },
   "invalid-settings": { status: 422, title: "A setting is not valid" },
+  "too-busy": { status: 429, title: "Too many events at a time" },
   internal: { status: 500, title: "The admin API failed" },
   "store-unavailable": { status: 503, title: "The settings store cannot be reached" },
   "no-figures": { status: 503, title: "There are no figures to be had" },
@@ -94,6 +96,7 @@ export function problemOf(error: unknown): Problem {
       { "retry-after": "1" },
       error,
     );
+  if (error instanceof TooBusy) return new Problem("too-busy", error.message, {}, { "retry-after": "1" }, error);
   if (error instanceof PrometheusError) return new Problem("no-figures", error.message, {}, { "retry-after": "5" }, error);
   if (error instanceof RevisionConflict) {
     const detail = `Nothing was changed: ${error.message}. Read the flag again, then send If-Match: "${error.current}".`;

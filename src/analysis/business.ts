@@ -41,6 +41,8 @@ export interface Signal {
   /** Epoch milliseconds. */
   readonly at: number;
   readonly value: number;
+  /** When it was counted here, by the store's clock; epoch milliseconds. Undefined: not known, then it is as if it had come at once. */
+  readonly arrivedAt?: number;
   /** In the words of who sent it; may be empty. */
   readonly note: string;
 }
@@ -58,6 +60,8 @@ export interface BusinessSource {
   refresh(now: number): Promise<void>;
   /** Sliding: by the time of the events, event by event. Steps of a minute at the far end. */
   between(from: number, to: number): BusinessFigures;
+  /** Signals of one kind, by their own time, `to` left out, in order of time. Without it those of {@link between} are taken. */
+  signalsOf?(kind: SignalKind, from: number, to: number): readonly Signal[];
   /** Growing: everything that is attributed to these steps of the rollout, user by user. A stratum a step, for shares differ between steps. */
   steps(): readonly { readonly step: number; readonly assigned: readonly BusinessCell[]; readonly served: readonly BusinessCell[] }[];
   /**

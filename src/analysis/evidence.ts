@@ -13,6 +13,10 @@ export interface Times {
   readonly step: number;
   /** Every stay at a step since the start, in order; left out: what was before `stepFrom` is one stay. */
   readonly stays?: readonly { readonly from: number; readonly to: number }[];
+  /** Names of the routes that the flag splits: a check for each route has a verdict on each of them, whether anything came there or not. */
+  readonly routes?: readonly string[];
+  /** Segments whose users are to be on the candidate at present ("none": users in no segment), for checks for each segment likewise. */
+  readonly segments?: readonly string[];
 }
 
 /** Everything that a verdict on one check rests on. */
@@ -28,8 +32,11 @@ export interface Evidence {
   /** Business figures over all strata, user by user; undefined: not known. */
   readonly overall: readonly BusinessCell[] | undefined;
   readonly businessPieces: readonly (readonly BusinessCell[])[];
-  /** Of the check's kind. */
+  /** Of the check's kind, in order of time. */
   readonly signals: readonly Signal[];
+  /** Where figures are expected: see {@link Times}. Empty: not known, then it is where figures are. */
+  readonly routes: readonly string[];
+  readonly segments: readonly string[];
 }
 
 export function isSignal(metric: Metric): metric is SignalKind {
@@ -44,13 +51,19 @@ interface Span {
 /** Reads from both sources, as of their last refresh, what {@link judge} needs for this check. */
 export async function evidenceFor(check: Check, times: Times, figures: FiguresSource, business: BusinessSource): Promise<Evidence> {
   const span = spanOf(check, times);
-  const nothing: Evidence = { ...span, tables: [], pieces: [], strata: [], overall: undefined, businessPieces: [], signals: [] };
+  const nothing: Evidence = {
+    ...span,
+    tables: [],
+    pieces: [],
+    strata: [],
+    overall: undefined,
+    businessPieces: [],
+    signals: [],
+    routes: times.routes ?? [],
+    segments: times.segments ?? [],
+  };
   const { metric } = check;
-  if (isSignal(metric)) {
-    // A source may reach further back than it was asked to.
-    const all = business.between(span.from, span.to).signals;
-    return { ...nothing, signals: all.filter(({ kind, at }) => kind === metric && at >= span.from) };
-  }
+  if (isSignal(metric)) return { ...nothing, signals: signalsOf(metric, span, business) };
   if (isBusiness(metric)) {
     if (check.window.kind !== "last") return { ...nothing, ...growing(check, times, business) };
     const cells = ({ from, to }: Span): readonly BusinessCell[] => business.between(from, to).cells;
@@ -65,6 +78,27 @@ function spanOf({ window, forMs }: Check, { now, stepFrom, startFrom }: Times): 
   // What was before the rollout began, before a rollback too, says nothing about the candidate as it is now.
   if (window.kind === "last") return { from: Math.min(now, Math.max(startFrom, now - Math.max(window.ms, forMs))), to: now };
   return { from: window.kind === "step" ? stepFrom : startFrom, to: now };
+}
+
+/** Told later than this after it happened, an incident or a loss is history. */
+const TOLD_WITHIN_MS = 86_400_000;
+
+/**
+ * Incidents and losses count from when they were told, for it may take hours to find out; what was told before the span began was dealt with
+ * then. Reports of a state (integrity, lag) are of their own time. A source may reach further than it was asked to.
+ */
+function signalsOf(kind: SignalKind, { from, to }: Span, business: BusinessSource): readonly Signal[] {
+  const of = (since: number, until: number): readonly Signal[] =>
+    business.signalsOf?.(kind, since, until) ??
+    business.between(since, until).signals.filter((signal) => signal.kind === kind && signal.at >= since);
+  if (!isTold(kind)) return of(from, to);
+  // Who tells of it may have a clock that is ahead, and figures may be a little behind.
+  return of(Math.min(from, to - TOLD_WITHIN_MS), Infinity).filter(({ at, arrivedAt = at }) => arrivedAt >= from);
+}
+
+/** Signals that tell of what happened once, not of how things are. */
+export function isTold(kind: SignalKind): boolean {
+  return kind === "security" || kind === "sessions_lost";
 }
 
 /** By assignment: who was sent to an arm counts for it, whoever answered. */

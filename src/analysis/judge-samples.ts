@@ -46,7 +46,7 @@ export function stratumOfBusiness(metric: BusinessMetric, cells: readonly Busine
   return { candidate: of("candidate"), stable: of("stable") };
 }
 
-function isAsked(wanted: string | undefined, found: string): boolean {
+export function isAsked(wanted: string | undefined, found: string): boolean {
   return wanted === undefined || wanted === found;
 }
 

@@ -1,7 +1,7 @@
 import { formatDuration } from "../core/quantity.ts";
 import type { SignalKind } from "./business.ts";
 import type { Check, Verdict, VerdictWord } from "./check.ts";
-import type { Evidence } from "./evidence.ts";
+import { type Evidence, isTold } from "./evidence.ts";
 import { labelOf, showFigure } from "./judge-text.ts";
 
 /** P0 is 0, P1 is 1; milder ones are not counted. */
@@ -14,24 +14,24 @@ const SEVERE = 1;
  */
 export function judgeSignals(check: Check, kind: SignalKind, evidence: Evidence): Verdict {
   const values = evidence.signals.map(({ value }) => value);
-  const counts = kind === "security" || kind === "sessions_lost";
-  if (counts) {
+  if (isTold(kind)) {
     const severe = values.filter((value) => value <= SEVERE).length;
-    return said(check, evidence, kind === "security" ? severe : values.reduce((sum, value) => sum + value, 0), notesOf(kind, evidence));
+    const count = kind === "security" ? severe : values.reduce((sum, value) => sum + value, 0);
+    return said(check, evidence, kind, count, notesOf(kind, evidence));
   }
   const worst = values.toSorted((a, b) => (check.limit.kind === "at-most" ? b - a : a - b))[0];
   if (worst === undefined || values.length < check.minSample) {
     const why = `${labelOf(check)}: ${countOf(values.length)} in the last ${spanOf(evidence)}, and a verdict takes ${Math.max(1, check.minSample)}`;
     return { verdict: "no-data", value: worst, low: undefined, high: undefined, sample: values.length, why };
   }
-  return said(check, evidence, worst, "");
+  return said(check, evidence, kind, worst, "");
 }
 
-function said(check: Check, evidence: Evidence, value: number, note: string): Verdict {
+function said(check: Check, evidence: Evidence, metric: SignalKind, value: number, note: string): Verdict {
   const { signals } = evidence;
   const { kind, value: limit } = check.limit;
   const isFine = (found: number): boolean => (kind === "at-most" ? found <= limit : found >= limit);
-  const counts = check.metric === "security" || check.metric === "sessions_lost";
+  const counts = isTold(metric);
   const how = isFine(value) ? "within" : kind === "at-most" ? "over" : "under";
   const what = `${labelOf(check)} ${showFigure(check, value)}${counts ? "" : signals.length > 1 ? " at worst" : ""} ${how} the limit of ${showFigure(check, limit)}`;
   const why = `${what}, ${countOf(signals.length)} in the last ${spanOf(evidence)}${note}`;

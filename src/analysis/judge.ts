@@ -2,17 +2,18 @@ import { formatDuration } from "../core/quantity.ts";
 import type { Check, Judged, Verdict, VerdictWord } from "./check.ts";
 import { type Evidence, isSignal } from "./evidence.ts";
 import type { Cell, FiguresTable } from "./figures.ts";
-import { isBusiness, type Scope, stratumOfBusiness, stratumOfCells } from "./judge-samples.ts";
+import { isAsked, isBusiness, type Scope, stratumOfBusiness, stratumOfCells } from "./judge-samples.ts";
 import { judgeSignals } from "./judge-signals.ts";
 import { sentenceOf, showCount } from "./judge-text.ts";
 import { type Assessed, assess, lookAt } from "./stats/assess.ts";
 import { sizeOf, type Stratum, total } from "./stats/samples.ts";
 
 /**
- * One verdict, or one for each route or segment that has figures if the check says so.
+ * One verdict, or if the check says so one for each route or segment that has figures or is expected to have some.
  * Windows that grow (step, start) are judged by bounds that hold at every look, sliding ones by bounds for one look, so the risk of those is
  * a look's. What must have lasted (`forMs`) fails by the bound over the whole of that time, if no piece of the window's length within it
- * was surely fine, every piece has observations, and figures cover at least nine tenths of it: an outage that is over does not fail.
+ * was surely fine, every piece has observations, and figures cover at least nine tenths of it: an outage that is over does not fail. Nor does one
+ * after which so little came that nothing of it can be sure: without the worst of it, the rest together must be beyond the limit too.
  */
 export function judge(check: Check, evidence: Evidence): readonly Judged[] {
   const { metric } = check;
@@ -41,17 +42,21 @@ interface Named extends Scope {
   readonly name: string | undefined;
 }
 
-/** In the order of the alphabet. Without any figures there still is one verdict: that there are none. */
-function scopesOf({ each, metric, route, segment }: Check, { tables, strata }: Evidence): readonly Named[] {
+/**
+ * In the order of the alphabet. A route from which nothing comes is not well: it has a verdict of its own where one knows of it. Without any name
+ * there still is one verdict: that there are no figures.
+ */
+function scopesOf({ each, metric, route, segment }: Check, { tables, strata, routes, segments }: Evidence): readonly Named[] {
   const once: readonly Named[] = [{ name: undefined, route, segment }];
   const business = strata.flat();
   if (each === "all" || (each === "route" && isBusiness(metric))) return once;
-  const cells = tables.flatMap((table) => table.cells).filter((cell) => route === undefined || cell.route === route);
+  const cells = tables.flatMap((table) => table.cells).filter((cell) => isAsked(route, cell.route));
   const found =
     each === "route"
-      ? cells.filter((cell) => segment === undefined || cell.segment === segment).map((cell) => cell.route)
-      : [...cells, ...business].map((cell) => cell.segment).filter((name) => segment === undefined || name === segment);
-  const names = [...new Set(found)].sort();
+      ? cells.filter((cell) => isAsked(segment, cell.segment)).map((cell) => cell.route)
+      : [...cells, ...business].map((cell) => cell.segment);
+  const asked = each === "route" ? route : segment;
+  const names = [...new Set([...found, ...(each === "route" ? routes : segments)])].filter((name) => isAsked(asked, name)).sort();
   if (names.length === 0) return once;
   return names.map((name) => (each === "route" ? { name, route: name, segment } : { name, route, segment: name }));
 }
@@ -74,8 +79,22 @@ function judgeReading(check: Check, evidence: Evidence, { strata, pieces, overal
   if (silent > 0) return say("no-data", `${plain}; there is nothing from ${partsOf(silent, pieces.length, check, evidence)}`);
   if (assessed.word !== "fail") return say(assessed.word, plain);
   const fine = pieces.filter((piece) => assess({ ...check, minSample: 1, risk: PIECE_RISK }, [piece], "once").word === "pass").length;
-  if (fine === 0) return say("fail", `${plain}, all through the last ${formatDuration(Math.round(evidence.to - evidence.from))}`);
+  if (fine === 0 && restsOnOne(check, pieces))
+    return say("inconclusive", `${plain}; but without its worst part not surely in the last ${formatDuration(lengthOf(evidence))}`);
+  if (fine === 0) return say("fail", `${plain}, all through the last ${formatDuration(lengthOf(evidence))}`);
   return say("inconclusive", `${plain}; but surely within it in ${partsOf(fine, pieces.length, check, evidence)}`);
+}
+
+/** Whether it cannot be seen without what a single outage, shorter than a piece, may account for: such a one touches two of them at most. */
+function restsOnOne(check: Check, pieces: readonly Stratum[]): boolean {
+  const touched = pieces.length > 2 ? 2 : 1;
+  return pieces
+    .slice(touched - 1)
+    .some((_, first) => assess({ ...check, minSample: 1, risk: PIECE_RISK }, pieces.toSpliced(first, touched), "once").word !== "fail");
+}
+
+function lengthOf({ from, to }: Evidence): number {
+  return Math.round(to - from);
 }
 
 function hasData({ of }: Check, { candidate, stable }: Stratum): boolean {
@@ -87,7 +106,7 @@ function partsOf(some: number, all: number, { forMs }: Check, { from, to }: Evid
   return `${some} of the ${all} parts of ${length} of the last ${formatDuration(forMs)}`;
 }
 
-/** A piece is short, so little of it can be sure: one that would be as good in one case of ten where the limit is just kept counts as fine. */
+/** A piece is short, so little of it can be sure: what would be as good, or as bad, in one case of ten where the limit is just kept, counts. */
 const PIECE_RISK = 0.1;
 /** Of the time that it must have lasted; the newest figures are always a little older than now. */
 const COVERED = 0.9;
@@ -104,8 +123,7 @@ function gapIn({ forMs, metric }: Check, { from, to, tables }: Evidence): string
 
 /** A count is what it is. Where it may still grow, or some of it has not been seen, only what is true whatever comes is said. */
 function judgedCount(check: Check, scope: Named, { from, to, tables }: Evidence): Judged {
-  const asked = ({ route, segment }: Cell): boolean =>
-    (scope.route === undefined || scope.route === route) && (scope.segment === undefined || scope.segment === segment);
+  const asked = ({ route, segment }: Cell): boolean => isAsked(scope.route, route) && isAsked(scope.segment, segment);
   const cells = tables.flatMap((table) => table.cells).filter(asked);
   const count = total(cells, ({ candidate }) => candidate.requests);
   const isSeen = coveredOf(tables) >= COVERED * (to - from);

@@ -62,6 +62,31 @@ export function decodeRecord(text: string): RecordEntry | undefined {
   return { from, to, step, percentageBp, figures, business, signals, strata, upTo, after };
 }
 
+/** What windows need of an entry; business figures are left as they came. */
+export interface RecordFigures extends Pick<RecordEntry, "from" | "to" | "step" | "figures" | "upTo" | "after"> {
+  /** By step: see {@link stratumText}. */
+  readonly strata: readonly (readonly [step: number, json: unknown])[];
+}
+
+/** Undefined: it is no entry. */
+export function decodeFigures(text: string): RecordFigures | undefined {
+  const { v, from, to, step, upTo, after, ...lists } = jsonObject(text);
+  const figures = listOf(lists["figures"], stretchFromJson);
+  const strata = listOf(lists["strata"], (json): readonly [number, unknown] | undefined => {
+    const [of]: unknown[] = Array.isArray(json) ? json : [];
+    return isStep(of) ? [of, json] : undefined;
+  });
+  if (v !== VERSION || !isWhole(from) || !isWhole(to) || to < from || !isStep(step) || typeof after !== "string" || !isUpTo(upTo))
+    return undefined;
+  return figures === undefined || strata === undefined ? undefined : { from, to, step, figures, upTo, after, strata };
+}
+
+/** A stratum of an entry as text that is the same for what is the same. "" is none. */
+export function stratumText(json: unknown): string {
+  const stratum = stratumFromJson(json);
+  return stratum === undefined ? "" : JSON.stringify(stratum);
+}
+
 function listOf<T>(json: unknown, parse: (item: unknown) => T | undefined): readonly T[] | undefined {
   if (!Array.isArray(json)) return undefined;
   const items: T[] = [];

@@ -1,4 +1,4 @@
-import type { RecordEntry } from "./recording.ts";
+import type { RecordFigures } from "./recording.ts";
 import { isWithin, mergeStretches, middleOf, type Stretch } from "./windows-stretch.ts";
 
 const HOUR_MS = 3_600_000;
@@ -35,7 +35,7 @@ export class RecordHistory {
   /** By the beginning of the window; the last used is last. */
   readonly #sums = new Map<number, GrowingSum>();
 
-  append(entry: RecordEntry): void {
+  append(entry: RecordFigures): void {
     if (this.#changes.at(-1)?.step !== entry.step) this.#changes.push({ from: entry.from, step: entry.step });
     for (const stretch of entry.figures) {
       const step = this.#changes.findLast(({ from }) => from <= middleOf(stretch))?.step ?? entry.step;

@@ -20,9 +20,10 @@ export class RecentTicks {
     return this.#newest === -Infinity ? Infinity : this.#newest - this.#keepMs;
   }
 
-  add(tick: Stretch): void {
+  /** `newest` is the instant up to which figures are there, with this one; it never falls. */
+  add(tick: Stretch, newest: number): void {
     const middle = middleOf(tick);
-    this.#newest = Math.max(this.#newest, tick.to);
+    this.#newest = newest;
     if (middle < this.floor) return;
     const step = Math.floor(middle / this.#stepMs);
     const known = this.#steps.get(step);

@@ -42,6 +42,8 @@ export interface RecordingOptions {
 
 export interface StayInForce {
   readonly from: number;
+  /** Undefined: it lasts. */
+  readonly to?: number | undefined;
   readonly step: number;
   readonly percentageBp: number;
 }
@@ -62,31 +64,45 @@ export function recordingOf(
   const [start] = stays;
   if (state === undefined || start === undefined) return undefined;
   const { pending } = state;
-  const from = beginning(Math.max(start.from, state.until ?? 0), pending, periodMs, stays);
+  const isUnderWay = isOpen(stays.at(-1));
+  const from = isUnderWay
+    ? beginning(Math.max(start.from, state.until ?? 0), pending, periodMs, stays)
+    : idleBeginning(Math.max(start.from, state.until ?? 0), pending, { periodMs, latest: now - settleMs - periodMs, stays });
   const stay = stays.findLast((each) => each.from <= from) ?? start;
   const to = Math.min(from + periodMs, ...stays.map((each) => each.from).filter((instant) => instant > from));
   if (to > now - settleMs) return undefined;
 
   const taken = takenBy(pending, to);
-  const own = taken.filter(({ stretch }) => middleOf(stretch) >= from).map(({ stretch }) => stretch);
-  const late = taken.map(({ stretch }) => stretch).filter((stretch) => middleOf(stretch) < from && middleOf(stretch) >= start.from);
-  const { covered = [], instances = [], cells = [] } = mergeStretches(own) ?? {};
+  const stretches = taken.map(({ stretch }) => stretch);
+  const late = stretches
+    .filter((stretch) => middleOf(stretch) < from && middleOf(stretch) >= start.from)
+    .filter(({ cells: counted }) => isUnderWay || counted.length > 0);
+  const { covered = [], instances = [], cells = [] } = mergeStretches(stretches.filter((stretch) => middleOf(stretch) >= from)) ?? {};
   const upTo: Record<string, number> = { ...state.upTo };
   for (const { instance, seq } of taken) upTo[instance] = seq;
   const figures = business.between(from, to);
+  const strata = business.steps().filter((stratum) => state.strata.get(stratum.step) !== JSON.stringify(stratum));
+  const own: Stretch = { from, to, covered, instances, cells };
+  const counted = [cells, figures.cells, figures.signals, strata, late].some(({ length }) => length > 0);
+  if (!isUnderWay && !counted) return undefined;
   windows.handOut();
   return {
     from,
     to,
     step: stay.step,
     percentageBp: stay.percentageBp,
-    figures: [{ from, to, covered, instances, cells }, ...lateStretches(late, periodMs, stays)],
+    figures: [own, ...lateStretches(late, periodMs, stays)],
     business: figures.cells,
     signals: figures.signals,
-    strata: business.steps().filter((stratum) => state.strata.get(stratum.step) !== JSON.stringify(stratum)),
+    strata,
     upTo,
     after: state.id,
   };
+}
+
+/** Whether a step of the plan is in force, so that nothing counted is news too. */
+function isOpen(stay: StayInForce | undefined): boolean {
+  return stay !== undefined && stay.to === undefined && stay.step >= 0;
 }
 
 /** Time of which nobody said anything is left out. */
@@ -96,6 +112,17 @@ function beginning(from: number, pending: readonly PendingTick[], periodMs: numb
   if (middles.length === 0 || first < from + periodMs) return from;
   // A step that began meanwhile is not cut where it did not begin.
   return Math.max(from, stays.findLast((stay) => stay.from <= first && stay.from > first - periodMs)?.from ?? first);
+}
+
+/** While no step is in force, only what was counted is recorded; where nothing was, the last period is looked at. */
+function idleBeginning(
+  from: number,
+  pending: readonly PendingTick[],
+  { periodMs, latest, stays }: { readonly periodMs: number; readonly latest: number; readonly stays: readonly StayInForce[] },
+): number {
+  const counted = pending.filter(({ stretch }) => stretch.cells.length > 0);
+  if (counted.some(({ stretch }) => middleOf(stretch) >= from)) return beginning(from, counted, periodMs, stays);
+  return Math.max(from, latest);
 }
 
 /** Of each instance the ticks up to the first that belongs to a later entry, in order of their numbers: an entry goes up to a number. */

@@ -7,6 +7,7 @@ import { encodeRecord } from "../analysis/recording.ts";
 import { encodeTick } from "../analysis/tick.ts";
 import { createTickMeter, type TickMeter } from "../analysis/tick-meter.ts";
 import { FleetWindows, recordingOf } from "../analysis/windows.ts";
+import type { ClockOff } from "../analysis/windows-instances.ts";
 import type { Config, Flag } from "../config/config.ts";
 import { RolloutDesk } from "../controller/desk.ts";
 import type { DrillParts } from "../controller/drill.ts";
@@ -46,6 +47,8 @@ export interface RolloutsParts {
 
 /** Entries that are read from the store at a time. */
 const PUBLISHED_AT_A_TIME = 2_000;
+/** An instance that has not told for so many intervals what it counted counts as silent. */
+const SILENT_AFTER = 10;
 /** How often events that other programs left in the store are fetched. */
 const INBOX_EVERY_MS = 1_000;
 
@@ -60,7 +63,9 @@ export class Rollouts {
       config: parts.config,
       store: parts.store.rollouts,
       // Webhooks are asked by the leader alone; for the acts of people they count as silent.
-      sources: (flag) => ({ ...this.#of(flag).sources, webhooks: silent }),
+      sources: (flag) => ({ ...this.#of(flag).sources, webhooks: silent, clockOffMs: () => this.#of(flag).engine.clockOffMs }),
+      change: async (flag, fields, by, waitMs) => parts.change(flag, fields, by, { ifRevision: undefined, waitMs }),
+      caughtUp: (flag) => this.#of(flag).caughtUp(),
       segments: (flag) => parts.state(flag).settings.segments,
       confirm: (flag, revision, waitMs) => this.#of(flag).confirm(revision, waitMs),
       drillParts: (flag, by) => this.#of(flag).drillParts(by),
@@ -96,7 +101,7 @@ export class Rollouts {
 /** One flag. */
 class FlagRollout {
   readonly engine: RolloutEngine;
-  readonly sources: Omit<Sources, "webhooks" | "onMissing">;
+  readonly sources: Omit<Sources, "webhooks" | "onMissing" | "clockOffMs">;
   readonly #figures: FiguresSource;
   readonly #flag: Flag;
   readonly #parts: RolloutsParts;
@@ -127,6 +132,12 @@ class FlagRollout {
       business: (rollout) => this.#businessOf(rollout),
       inForce: () => this.#inForce(),
       probeStable: (timeoutMs) => this.#probeStable(timeoutMs),
+      self: parts.instance,
+      alive: async () => (await store.instances(name)).filter(({ alive }) => alive).map(({ instance }) => instance),
+      hookLimits: Object.fromEntries(config.hooks.map((hook) => [hook.name, hook.timeoutMs])),
+      silent: (alive) => this.#windows.silent(alive, SILENT_AFTER * config.rollout.publishMs),
+      routes: config.routes.filter(({ action }) => action.kind === "split" && action.flag === name).map((route) => route.name),
+      segments: () => parts.state(name).settings.segments.map((segment) => segment.name),
     };
     this.#events = new EventDesk({
       flag,
@@ -148,7 +159,7 @@ class FlagRollout {
       hooks: config.hooks,
       sources: this.sources,
       confirm: (revision, waitMs) => this.confirm(revision, waitMs),
-      remarks: () => parts.openBreakers(name),
+      remarks: () => [...parts.openBreakers(name), ...clocksInWords(this.#windows.clocksOff())],
       record: (lease, rollout, now) => this.#record(lease, rollout, now),
       log: parts.log,
     });
@@ -162,6 +173,7 @@ class FlagRollout {
   async close(): Promise<void> {
     this.#closing.abort();
     await Promise.all([this.engine.close(), ...this.#running]);
+    this.#windows.close();
   }
 
   #businessOf(rollout: Rollout): BusinessSource {
@@ -180,6 +192,11 @@ class FlagRollout {
       percentageBp: settings.weightBp,
       segments: Object.fromEntries(settings.segments.map(({ name, weightBp }) => [name, weightBp])),
     };
+  }
+
+  /** Resolves once the record of the rollout has been read, or after some seconds: then its figures do not reach back as far as was asked. */
+  async caughtUp(): Promise<void> {
+    await Promise.race([this.#windows.caughtUp(), delay(CAUGHT_UP_MS)]);
   }
 
   async confirm(revision: number, waitMs: number): Promise<Omit<TrafficReport, "ms">> {
@@ -304,13 +321,21 @@ class FlagRollout {
   async #record(lease: Lease, rollout: Rollout, now: number): Promise<void> {
     const { config, store } = this.#parts;
     if (this.#figures !== this.#windows) await this.#windows.refresh(now);
-    const stays = rollout.stays.map(({ from, step }) => ({ from, step, percentageBp: percentageOf(rollout.plan, step) }));
+    const stays = rollout.stays.map(({ from, to, step }) => ({ from, to, step, percentageBp: percentageOf(rollout.plan, step) }));
     const entry = recordingOf(this.#windows, this.#businessOf(rollout), { now, periodMs: config.rollout.recordMs, stays });
     if (entry !== undefined) await store.rollouts.record(this.#flag.name, lease, encodeRecord(entry));
   }
 }
 
+function clocksInWords(clocks: readonly ClockOff[]): string[] {
+  return clocks.map(({ instance, offMs }) => {
+    const seconds = (Math.abs(offMs) / 1_000).toFixed(1);
+    return `the clock of ${instance} is ${seconds} s ${offMs > 0 ? "ahead of" : "behind"} the store's; its figures are counted by the store's`;
+  });
+}
+
 const PROBE_MS = 1_000;
+const CAUGHT_UP_MS = 5_000;
 
 const silent: Sources["webhooks"] = (_, names) => names.map((name) => ({ name, verdict: "no-data", why: `${name} was not asked` }));
 

@@ -1,9 +1,9 @@
 import { editsOf, fieldsOf, fieldsPutBack, type FieldWrites, percentageOf, settingsMatch, shareText, switchedOff } from "./fields.ts";
 import { clipped, type Seen, stepText, type Transition } from "./next.ts";
-import { approvalsMissing, obstaclesOf } from "./obstacles.ts";
+import { approvalsMissing, clockWrong, obstaclesOf } from "./obstacles.ts";
 import type { Plan } from "./plan.ts";
 import { stepLeft } from "./plan-next.ts";
-import { beginRollback, failing } from "./rolling-back.ts";
+import { beginRollback, failing, hasten } from "./rolling-back.ts";
 import type { Rollout } from "./rollout.ts";
 import { openStay, withStay } from "./stays.ts";
 
@@ -125,7 +125,7 @@ export function resume(rollout: Rollout, { who, reason, now, inForce }: By & Pic
 
 /**
  * To the next step by hand. It skips the step's time, gates, webhooks, the calendar and triggers that cannot tell, and says which; it does not skip a
- * trigger that fails, nor approvals: two people asked for are two people. The reason may not be empty.
+ * trigger that fails, nor a clock that is wrong, nor approvals: two people asked for are two people. The reason may not be empty.
  */
 export function advance(rollout: Rollout, { who, reason, now, seen }: By & { readonly seen: Seen }): Act {
   const { state, plan } = rollout;
@@ -144,25 +144,34 @@ export function advance(rollout: Rollout, { who, reason, now, seen }: By & { rea
       `the settings in force are not those of ${stepText(plan, state.step)}: ${differs.join(", ")}; let it be held, and resume it first`,
     );
   }
+  const [clock] = clockWrong(seen);
+  if (clock !== undefined) return refuse(`${clock}: set it right first, or act on another instance`);
   const missing = approvalsMissing(plan.steps[state.step] ?? { approvals: [] }, rollout.approvals);
   if (missing.length > 0) return refuse(`approvals are not skipped: still to approve: ${missing.join(", ")}`);
   const { dwell, others } = obstaclesOf(rollout, state.step, seen, now);
   const skipped = [...(dwell === undefined ? [] : [dwell]), ...others];
   const told = skipped.length === 0 ? "nothing was skipped" : `skipped: ${skipped.join("; ")}`;
-  const { rollout: next, fields, reason: why } = stepLeft(rollout, state.step, `by hand by ${who}: ${reason}; ${told}`, now);
-  return done(next, fields, why);
+  const left = stepLeft(rollout, state.step, `by hand by ${who}: ${reason}; ${told}`, now);
+  return { ...left, reason: clipped(left.reason) };
 }
 
-/** Everybody back to the stable arm, by hand. In an emergency a reason may be missing. */
+/**
+ * Everybody back to the stable arm, by hand; while the traffic goes back in stages, what is left of it at once. In an emergency a reason may be
+ * missing.
+ */
 export function rollBack(
   rollout: Rollout,
   { who, reason, now, seen }: By & { readonly seen: Pick<Seen, "inForce" | "stable" | "requestsPerSecond"> },
 ): Act {
-  const { status } = rollout.state;
-  if (status === "rolling-back" || status === "rolled-back") return refuse(`it is ${statusText(rollout)} already`);
+  const { state } = rollout;
   const why = reason.trim() === "" ? "by hand, no reason given" : reason;
-  const { rollout: next, fields, reason: told } = beginRollback(rollout, { who, why, trigger: undefined }, seen, now);
-  return done(next, fields, told);
+  if (state.status === "rolling-back" && state.rollback.shift.length > 0) {
+    const hastened = hasten(rollout, state.rollback, `${who}: ${why}`, seen.inForce, now);
+    return { ...hastened, reason: clipped(hastened.reason) };
+  }
+  if ("rollback" in state) return refuse(`it is ${statusText(rollout)} already`);
+  const begun = beginRollback(rollout, { who, why, trigger: undefined }, seen, now);
+  return { ...begun, reason: clipped(begun.reason) };
 }
 
 /** `step` undefined: the one that was left. `id` is that of the new run. */
@@ -207,8 +216,9 @@ export function resumeAt(rollout: Rollout, { who, reason, now, id, step, seen }:
   return done(resumed, fields, `resumed by ${who} at ${stepText(plan, at)} after the rollback (${state.rollback.why})${because(reason)}`);
 }
 
+/** An act whose fields are those of a step; they may raise what somebody has lowered meanwhile. */
 function done(rollout: Rollout, fields: FieldWrites | undefined, reason: string): Act {
-  return { rollout, fields, reason: clipped(reason) };
+  return { rollout, fields, raises: fields !== undefined, reason: clipped(reason) };
 }
 
 function refuse(refused: string): Act {

@@ -4,7 +4,7 @@ import type { Config, SegmentRule } from "../config/config.ts";
 import { formatProblems } from "../config/problem.ts";
 import { randomHex } from "../core/random-id.ts";
 import { DocumentConflict, type RolloutStore } from "../store/rollout-store.ts";
-import type { Author } from "../store/store.ts";
+import { type Author, RevisionConflict } from "../store/store.ts";
 import { type Act as Acted, advance, approve, pause, resume, resumeAt, rollBack, start } from "./acts.ts";
 import { calendarVerdict } from "./calendar.ts";
 import type { DrillReport } from "./drill-report.ts";
@@ -12,7 +12,8 @@ import { type DrillParts, rehearse } from "./drill.ts";
 import { strataOf } from "./experiment-strata.ts";
 import type { Plan } from "./plan.ts";
 import { parsePlan } from "./plan-file/parse.ts";
-import { look, type Sources } from "./look.ts";
+import { GuardedWrites } from "./guarded-writes.ts";
+import { look, lookAtReports, type Sources } from "./look.ts";
 import { lint } from "./lint/lint.ts";
 import type { LintFinding } from "./lint/finding.ts";
 import type { Rollout, TrafficReport } from "./rollout.ts";
@@ -22,7 +23,8 @@ import type { RolloutView } from "./view.ts";
 /** What people may do to the rollout of one flag, on any instance. */
 export type Act =
   | { readonly kind: "approve"; readonly role: string }
-  | { readonly kind: "pause" | "advance" | "rollback" }
+  | { readonly kind: "pause" | "advance" }
+  | { readonly kind: "rollback" }
   /** With a step: begins anew there after a rollback; by name or by number from 1. */
   | { readonly kind: "resume"; readonly step: string | undefined };
 
@@ -74,6 +76,14 @@ export interface DeskParts {
   /** Of the flag, as they are in force. */
   readonly segments: (flag: string) => readonly SegmentRule[];
   readonly confirm: (flag: string, revision: number, waitMs: number) => Promise<Omit<TrafficReport, "ms">>;
+  /** Resolves when figures reach back as far as they are kept, or it takes too long. */
+  readonly caughtUp: (flag: string) => Promise<void>;
+  readonly change: (
+    flag: string,
+    fields: Readonly<Record<string, string | null>>,
+    by: Author,
+    waitMs: number,
+  ) => Promise<Omit<TrafficReport, "ms">>;
   readonly drillParts: (flag: string, by: Author) => DrillParts;
   /** The leader, if it is this instance, looks at once. */
   readonly nudge: (flag: string) => void;
@@ -137,39 +147,63 @@ export class RolloutDesk {
 
   async act(flag: string, act: Act, by: Author, waitMs: number): Promise<ActReceipt> {
     const sources = this.#parts.sources(flag);
-    // The rate is known to the leader, and whoever acts may be on another instance.
-    const [stable, rate] =
-      act.kind === "rollback"
-        ? await Promise.all([sources.probeStable(PROBE_MS), this.status(flag).then(({ view }) => view?.requestsPerSecond)])
-        : [undefined, undefined];
+    if (act.kind === "rollback") return this.#rollBack(flag, by, waitMs);
+    const wanted = act;
     return this.#act(flag, by, waitMs, async (current) => {
       if (current === undefined) return { refused: `there is no rollout of ${flag}; start one with \`crossfade rollout start PLAN\`` };
       const common = { who: by.who, reason: by.reason, now: Date.now() };
       const inForce = sources.inForce();
-      switch (act.kind) {
+      switch (wanted.kind) {
         case "approve":
-          return approve(current, { ...common, role: act.role });
+          return approve(current, { ...common, role: wanted.role });
         case "pause":
           return pause(current, common);
         case "advance":
           return advance(current, { ...common, seen: await look(current, sources, common.now) });
         case "resume":
-          if (current.state.status !== "rolled-back" && act.step === undefined) return resume(current, { ...common, inForce });
+          if (current.state.status !== "rolled-back" && wanted.step === undefined) return resume(current, { ...common, inForce });
           return resumeAt(current, {
             ...common,
             id: idOf(current.plan),
-            step: act.step === undefined ? undefined : stepNamed(current, act.step),
-            seen: await look(current, sources, common.now),
+            step: wanted.step === undefined ? undefined : stepNamed(current, wanted.step),
+            seen: { inForce, triggers: await lookAtReports(current, sources, common.now) },
           });
-        case "rollback":
-          return rollBack(current, { ...common, seen: { stable, inForce, requestsPerSecond: rate } });
       }
     });
+  }
+
+  /** Nothing that is only to be shown may stand in its way, nor a document that cannot be read: then the settings alone are written. */
+  async #rollBack(flag: string, by: Author, waitMs: number): Promise<ActReceipt> {
+    const sources = this.#parts.sources(flag);
+    const [stable, requestsPerSecond] = await Promise.all([sources.probeStable(PROBE_MS), this.#rate(flag)]);
+    const inForce = sources.inForce();
+    try {
+      return await this.#act(flag, by, waitMs, (current) =>
+        current === undefined
+          ? { refused: `there is no rollout of ${flag} to roll back; \`crossfade kill\` takes everybody to the stable arm` }
+          : rollBack(current, { who: by.who, reason: by.reason, now: Date.now(), seen: { stable, inForce, requestsPerSecond } }),
+      );
+    } catch (error) {
+      if (!(error instanceof UnreadableRollout)) throw error;
+      const fields = {
+        rollout_percentage: "0",
+        ...Object.fromEntries(Object.keys(inForce.segments).map((name) => [`segment.${name}`, "0"])),
+      };
+      const receipt = await this.#parts.change(flag, fields, by, waitMs);
+      const reason = `everybody is sent to the stable arm; the document of the rollout could not be read and stays as it is: ${error.message}`;
+      return { flag, rollout: "unreadable", status: "rolled-back", reason, ...receipt };
+    }
+  }
+
+  async #rate(flag: string): Promise<number | undefined> {
+    const shown = this.#parts.view(flag) ?? viewOf((await this.#parts.store.shown(flag).catch(() => undefined)) ?? "");
+    return shown?.requestsPerSecond;
   }
 
   async figures(flag: string, span: Span): Promise<FiguresView> {
     const source = this.#parts.sources(flag).figures;
     const to = (await source.refresh(Date.now())) ?? Date.now();
+    if (span === "step" || span === "start") await this.#parts.caughtUp(flag);
     const { rollout } = span === "step" || span === "start" ? await this.status(flag) : { rollout: undefined };
     if ((span === "step" || span === "start") && rollout === undefined)
       throw new Refused(`There is no rollout of ${flag}, so no step: ask for 10s, 1m or 5m.`);
@@ -186,6 +220,7 @@ export class RolloutDesk {
     const { figures } = sources;
     const business = sources.business(rollout);
     const to = (await figures.refresh(Date.now())) ?? Date.now();
+    await this.#parts.caughtUp(flag);
     await business.refresh(Date.now());
     return experimentReport({
       aims: rollout.plan.experiment,
@@ -205,26 +240,37 @@ export class RolloutDesk {
     const underWay = rollout !== undefined && ["progressing", "waiting"].includes(rollout.state.status);
     const parts = this.#parts.drillParts(flag, by);
     const { hooks: known, rollout: settings } = this.#parts.config;
-    const unknown = (plan?.hooks ?? []).filter((name) => !known.some((hook) => hook.name === name));
-    if (unknown.length > 0)
-      throw new Refused(`The plan names hooks that this instance's configuration does not have: ${unknown.join(", ")}.`);
-    const hooks = (plan?.hooks ?? []).flatMap((name) => known.filter((hook) => hook.name === name));
-    // A live drill takes the share away; the rollout must not take that for somebody's hand on the settings.
-    if (live && underWay) await this.act(flag, { kind: "pause" }, { who: by.who, reason: `drill: ${by.reason}` }, 0);
-    const report = await rehearse(parts, {
+    const options = {
       flag,
       live,
-      inForce: this.#parts.sources(flag).inForce(),
-      hooks,
+      hooks: (plan?.hooks ?? []).flatMap((name) => known.filter((hook) => hook.name === name)),
       limitMs: plan?.limitMs ?? DRILL_LIMIT_MS,
       trafficLimitMs: plan?.trafficLimitMs ?? DRILL_TRAFFIC_LIMIT_MS,
       reason: by.reason,
       rollout: rollout?.id,
       quietMs: 3 * settings.publishMs,
-    });
-    // Somebody may have acted meanwhile: then the rollout stays as they left it, and its status says so.
-    if (live && underWay)
-      await this.act(flag, { kind: "resume", step: undefined }, { who: by.who, reason: "the drill is over" }, 0).catch(ignoreRefusal);
+    };
+    const unknown = (plan?.hooks ?? []).filter((name) => !known.some((hook) => hook.name === name));
+    if (unknown.length > 0)
+      throw new Refused(`The plan names hooks that this instance's configuration does not have: ${unknown.join(", ")}.`);
+    if (!live) return rehearse(parts, { ...options, inForce: this.#parts.sources(flag).inForce() });
+
+    if (rollout?.state.status === "rolling-back") throw new Refused("It is being rolled back for real: there is nothing to rehearse.");
+    // A live drill takes the share away; the rollout must not take that for somebody's hand on the settings.
+    const pausing = `drill: ${by.reason}`;
+    if (underWay) await this.act(flag, { kind: "pause" }, { who: by.who, reason: pausing }, 0);
+    const guard = await GuardedWrites.over(this.#parts.store, flag, by, this.#parts.confirm);
+    const write = rollout === undefined ? parts.write : guard.write;
+    const report = await rehearse({ ...parts, write }, { ...options, inForce: this.#parts.sources(flag).inForce() });
+    if (underWay && (await guard.untouched())) {
+      const over = { who: by.who, reason: "the drill is over", now: Date.now(), inForce: this.#parts.sources(flag).inForce() };
+      const ours = (current: Rollout | undefined): Acted =>
+        current?.state.status === "held" && current.state.why === pausing
+          ? resume(current, over)
+          : { refused: "somebody has acted meanwhile" };
+      // Whoever has acted meanwhile has the last word, and the status says what it was.
+      await this.#act(flag, over, 0, ours).catch(ignoreRefusal);
+    }
     return report;
   }
 
@@ -238,7 +284,9 @@ export class RolloutDesk {
     const { store, confirm, nudge } = this.#parts;
     for (let tries = 1; ; tries++) {
       const stored = await store.load(flag);
-      const acted = await change(stored && readRollout(stored.text));
+      // Older than what `change` will see, if anything: then the write is refused and it is decided anew.
+      const decidedOn = this.#parts.sources(flag).inForce().revision;
+      const acted = await change(stored && read(stored.text));
       if ("refused" in acted) throw new Refused(sentence(acted.refused));
       try {
         const { revision } = await store.save(flag, {
@@ -247,13 +295,16 @@ export class RolloutDesk {
           text: writeRollout(acted.rollout),
           fields: acted.fields,
           by: { who: by.who, reason: acted.reason },
+          // What raises the share was decided on settings that must still be in force; what lowers it asks for nothing.
+          ifRevision: acted.raises ? decidedOn : undefined,
+          lowers: acted.rollout.state.status === "rolling-back" && acted.fields !== undefined,
         });
         nudge(flag);
         const { acknowledged, missing } = await confirm(flag, revision, waitMs);
         const { id, state } = acted.rollout;
         return { flag, rollout: id, status: state.status, reason: acted.reason, revision, acknowledged, missing };
       } catch (error) {
-        if (!(error instanceof DocumentConflict) || tries >= MOST_TRIES) throw error;
+        if (!(error instanceof DocumentConflict || error instanceof RevisionConflict) || tries >= MOST_TRIES) throw error;
       }
     }
   }
@@ -279,6 +330,19 @@ function routesOf(config: Config, flag: string): string[] {
 
 function ignoreRefusal(error: unknown): void {
   if (!(error instanceof Refused)) throw error;
+}
+
+/** The document is there and says nothing to this version. */
+class UnreadableRollout extends Error {
+  override readonly name = "UnreadableRollout";
+}
+
+function read(text: string): Rollout {
+  try {
+    return readRollout(text);
+  } catch (error) {
+    throw new UnreadableRollout(error instanceof Error ? error.message : String(error), { cause: error });
+  }
 }
 
 /** Refusals are told after a colon as well as by themselves. */

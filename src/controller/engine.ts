@@ -2,9 +2,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Hook, RolloutSettings } from "../config/config.ts";
 import type { DocumentWrite, Lease, RolloutStore } from "../store/rollout-store.ts";
 import { DocumentConflict, Fenced } from "../store/rollout-store.ts";
-import { StoreUnavailable } from "../store/store.ts";
+import { RevisionConflict, StoreUnavailable } from "../store/store.ts";
 import type { Log } from "../telemetry/log.ts";
-import { askWebhook, type HookPayload, runHook } from "./hooks.ts";
+import { GateWebhooks } from "./gate-webhooks.ts";
+import { type HookPayload, runHook } from "./hooks.ts";
 import { look, type Sources } from "./look.ts";
 import { type Next, type Seen } from "./next.ts";
 import { hookEnded, planNext, trafficSeen } from "./plan-next.ts";
@@ -20,7 +21,7 @@ export interface EngineParts {
   readonly store: RolloutStore;
   readonly settings: RolloutSettings;
   readonly hooks: readonly Hook[];
-  readonly sources: Omit<Sources, "webhooks" | "onMissing">;
+  readonly sources: Omit<Sources, "webhooks" | "onMissing" | "clockOffMs">;
   /** Waits for every live instance to run the revision. */
   readonly confirm: (revision: number, waitMs: number) => Promise<Omit<TrafficReport, "ms">>;
   /** What else people should know of why figures are as they are, a sentence each. */
@@ -33,11 +34,11 @@ export interface EngineParts {
 
 /** Figures of a second are on their way for so long after it is over. */
 const ARRIVAL_MS = 60;
-/** Between two questions to the same webhook. */
-const WEBHOOK_EVERY_MS = 10_000;
 /** How long the others may show what the leader saw. */
 const SHOWN_MS = 10_000;
 const MOST_TRIES = 10;
+const LEAST_CONFIRM_MS = 50;
+const CONFIRM_EARLY_MS = 150;
 
 /**
  * Drives the rollout of one flag. Of all instances that run one, the leader acts: it looks every second, asks `planNext` what follows, and
@@ -50,6 +51,10 @@ export class RolloutEngine {
   readonly #sources: Sources;
   readonly #closing = new AbortController();
   #lease: Lease | undefined;
+  /** On the steady clock. */
+  #leaseEnds = 0;
+  #clockOffMs: number | undefined;
+  #keeping: Promise<void> = Promise.resolve();
   #running: Promise<void> = Promise.resolve();
   #nudged: (() => void) | undefined;
   #view: RolloutView | undefined;
@@ -58,7 +63,7 @@ export class RolloutEngine {
   /** Hooks under way here, by rollout and place. */
   readonly #ranHere = new Set<string>();
   #confirming: string | undefined;
-  readonly #webhooks = new Map<string, { readonly at: number; readonly answer: Seen["webhooks"][number] }>();
+  readonly #webhooks: GateWebhooks;
   #background = new Set<Promise<void>>();
   #trouble = "";
   readonly #troubles = new Map<string, string>();
@@ -66,24 +71,33 @@ export class RolloutEngine {
   constructor(parts: EngineParts) {
     this.#parts = parts;
     this.#now = parts.now ?? Date.now;
+    this.#webhooks = new GateWebhooks(parts.flag, parts.hooks, (work) => this.#inBackground(work));
     this.#sources = {
       ...parts.sources,
-      webhooks: (rollout, names, now) => this.#askWebhooks(rollout, names, now),
+      clockOffMs: () => this.#clockOffMs,
+      webhooks: (rollout, names, now) => this.#webhooks.answers(rollout, names, now),
       onMissing: (what, error) => this.#noted(what, error instanceof Error ? error.message : String(error)),
     };
   }
 
   /** What this instance saw last as the leader; undefined when it does not lead. */
   get view(): RolloutView | undefined {
-    return this.#lease === undefined ? undefined : this.#view;
+    return this.leads ? this.#view : undefined;
   }
 
+  /** By its own clock: whether the store still thinks so only the store knows, and says so at the next write. */
   get leads(): boolean {
-    return this.#lease !== undefined;
+    return this.#lease !== undefined && performance.now() < this.#leaseEnds;
+  }
+
+  /** Of this instance against the store's, as of the last lead; undefined: never led. */
+  get clockOffMs(): number | undefined {
+    return this.#clockOffMs;
   }
 
   start(): void {
     this.#running = this.#run();
+    this.#keeping = this.#keepLease();
   }
 
   /** Looks at once: somebody has acted. */
@@ -95,7 +109,7 @@ export class RolloutEngine {
   async close(): Promise<void> {
     this.#closing.abort();
     this.#nudged?.();
-    await this.#running;
+    await Promise.all([this.#running, this.#keeping]);
     await Promise.allSettled(this.#background);
     const lease = this.#lease;
     this.#lease = undefined;
@@ -108,6 +122,37 @@ export class RolloutEngine {
       const again = await this.#roundSafely();
       if (!again) await this.#pause();
     }
+  }
+
+  /** A look may take longer than the lease: it is prolonged beside it. */
+  async #keepLease(): Promise<void> {
+    const { signal } = this.#closing;
+    while (!signal.aborted) {
+      await delay(this.#parts.settings.leaseMs / 3, undefined, { signal }).catch(() => {});
+      if (signal.aborted || this.#lease === undefined) continue;
+      await this.#lead().catch(() => undefined);
+    }
+  }
+
+  async #lead(): Promise<Lease | undefined> {
+    const { store, flag, settings } = this.#parts;
+    const began = performance.now();
+    const asked = this.#now();
+    const lease = await store.lead(flag, settings.leaseMs);
+    const took = performance.now() - began;
+    if (lease !== undefined) {
+      this.#leaseEnds = began + settings.leaseMs;
+      // What the store's clock said is somewhere between the question and the answer.
+      const off = asked + took / 2 - lease.at;
+      this.#clockOffMs = Math.abs(off) <= took / 2 ? 0 : off;
+    }
+    if (lease?.fence !== this.#lease?.fence) {
+      this.#known = undefined;
+      this.#webhooks.forget();
+      if (lease !== undefined) this.#parts.log.info({ flag, fence: lease.fence }, "this instance leads the rollout");
+    }
+    this.#lease = lease;
+    return lease;
   }
 
   /** Until just after the next whole interval of the wall clock, by which all instances publish. */
@@ -132,6 +177,8 @@ export class RolloutEngine {
       if (error instanceof Fenced) this.#lease = undefined;
       this.#known = undefined;
       if (error instanceof DocumentConflict) return !this.#closing.signal.aborted;
+      // Settings have changed since they were looked at: the next look sees them.
+      if (error instanceof RevisionConflict) return false;
       if (error instanceof StoreUnavailable) this.#lease = undefined;
       this.#noteTrouble(error instanceof Error ? error.message : String(error), error);
       return false;
@@ -149,25 +196,16 @@ export class RolloutEngine {
 
   /** One look. True: look again at once. */
   async #round(): Promise<boolean> {
-    const { store, flag, settings, instance, log } = this.#parts;
-    const before = this.#lease;
-    const lease = await store.lead(flag, settings.leaseMs);
-    this.#lease = lease;
-    if (lease === undefined) {
-      this.#known = undefined;
-      return false;
-    }
-    if (before?.fence !== lease.fence) {
-      this.#known = undefined;
-      log.info({ flag, fence: lease.fence }, "this instance leads the rollout");
-    }
+    const { instance } = this.#parts;
+    const lease = await this.#lead();
+    if (lease === undefined) return false;
     const known = await this.#load();
     if (known === undefined) return false;
     const now = this.#now();
     const seen = await look(known.rollout, this.#sources, now);
     const next = planNext(known.rollout, seen, this.#now(), this.#ranHere);
     if (next.kind === "stay") this.#confirmTraffic(known.rollout);
-    else await this.#write(known, next, lease);
+    else await this.#write(known, next, lease, seen.inForce.revision);
     // Only now: neither may stand in the way of a rollback.
     const rollout = next.kind === "stay" ? known.rollout : next.rollout;
     await this.#note(rollout, lease, seen, next, now, instance);
@@ -184,38 +222,22 @@ export class RolloutEngine {
     return this.#known;
   }
 
-  /** In the background, so that no webhook delays a rollback: what the last answer was counts until there is another. */
-  #askWebhooks(rollout: Rollout, names: readonly string[], now: number): Seen["webhooks"] {
-    const { hooks, flag } = this.#parts;
-    return names.map((name) => {
-      const key = `${rollout.id}/${rollout.stays.length}/${name}`;
-      const known = this.#webhooks.get(key);
-      if (known === undefined || now - known.at >= WEBHOOK_EVERY_MS) {
-        const waiting = { name, verdict: "no-data" as const, why: `${name} has not answered yet` };
-        this.#webhooks.set(key, { at: now, answer: known?.answer ?? waiting });
-        const hook = hooks.find((candidate) => candidate.name === name);
-        if (hook?.kind !== "webhook") {
-          this.#webhooks.set(key, { at: now, answer: { ...waiting, why: `the configuration of this instance has no webhook ${name}` } });
-        } else {
-          this.#inBackground(
-            askWebhook(hook, { event: "gate", flag, rollout: rollout.id, plan: rollout.plan.name, step: stepOf(rollout) }).then(
-              ({ verdict, why }) => void this.#webhooks.set(key, { at: now, answer: { name, verdict, why } }),
-            ),
-          );
-        }
-      }
-      return this.#webhooks.get(key)?.answer ?? { name, verdict: "no-data", why: "" };
-    });
-  }
-
-  async #write(known: { readonly version: number }, next: Exclude<Next, { readonly kind: "stay" }>, lease: Lease): Promise<void> {
+  async #write(
+    known: { readonly version: number },
+    next: Exclude<Next, { readonly kind: "stay" }>,
+    lease: Lease,
+    decidedOn: number,
+  ): Promise<void> {
     const { flag, log } = this.#parts;
     const write: DocumentWrite = {
       lease,
+      // What raises the share was decided on settings that must still be in force; what lowers it asks for nothing.
+      ifRevision: next.kind === "write" && next.raises ? decidedOn : undefined,
       version: known.version,
       text: writeRollout(next.rollout),
       fields: next.kind === "write" ? next.fields : undefined,
       by: next.kind === "write" ? { who: next.who, reason: next.reason } : undefined,
+      lowers: next.kind === "write" && next.rollout.state.status === "rolling-back" && next.fields !== undefined,
     };
     const { version, revision } = await this.#parts.store.save(flag, write);
     this.#known = { version, rollout: next.rollout };
@@ -241,12 +263,11 @@ export class RolloutEngine {
     const limitMs = rollout.plan.rollback.trafficLimitMs;
     this.#inBackground(
       (async () => {
-        const receipt = await this.#parts.confirm(revision ?? sources.inForce().revision, limitMs);
+        // Hooks begin when the limit is over: who is missing shall be known by then.
+        const waitMs = Math.max(LEAST_CONFIRM_MS, limitMs - (this.#now() - state.rollback.at) - CONFIRM_EARLY_MS);
+        const receipt = await this.#parts.confirm(revision ?? sources.inForce().revision, Math.min(limitMs, waitMs));
         const report = { ...receipt, ms: Math.max(0, this.#now() - state.rollback.at) };
-        if (!(await this.#update((current) => trafficSeen(current, report)))) {
-          this.#confirming = undefined;
-          return;
-        }
+        await this.#update((current) => (isOf(current, rollout.id, state.rollback.at) ? trafficSeen(current, report) : current));
         if (report.missing.length === 0) log.info({ flag, ...report }, "rolled back: every instance has confirmed");
         else log.error({ flag, ...report }, `rolled back, but not confirmed by ${report.missing.join(", ")}`);
         this.nudge();
@@ -294,34 +315,39 @@ export class RolloutEngine {
   async #updateInTheEnd(change: (rollout: Rollout) => Rollout): Promise<void> {
     const { signal } = this.#closing;
     for (;;) {
-      const done = await this.#update(change).catch((error: unknown) => {
-        if (signal.aborted || !(error instanceof StoreUnavailable || error instanceof Fenced)) throw error;
-        return false;
-      });
+      const done = await this.#update(change).then(
+        () => true,
+        (error: unknown) => {
+          if (signal.aborted || !(error instanceof StoreUnavailable)) throw error;
+          return false;
+        },
+      );
       if (done || signal.aborted) return;
       await delay(this.#parts.settings.evaluateMs, undefined, { signal }).catch(() => {});
     }
   }
 
-  /** Changes the newest document, as the leader. False: this instance does not lead. */
-  async #update(change: (rollout: Rollout) => Rollout): Promise<boolean> {
+  /**
+   * Changes the newest document. Without a lease: what was done here is true whoever leads by now, and the version sees to it that nobody else's
+   * write is lost.
+   */
+  async #update(change: (rollout: Rollout) => Rollout): Promise<void> {
     const { store, flag } = this.#parts;
     for (let tries = 0; ; tries++) {
       try {
         const stored = await store.load(flag);
-        if (stored === undefined) return true;
+        if (stored === undefined) return;
         const current = readRollout(stored.text);
         const changed = change(current);
-        if (changed === current) return true;
-        if (this.#lease === undefined) return false;
+        if (changed === current) return;
         await store.save(flag, {
-          lease: this.#lease,
+          lease: undefined,
           version: stored.version,
           text: writeRollout(changed),
           fields: undefined,
           by: undefined,
         });
-        return true;
+        return;
       } catch (error) {
         if (!(error instanceof DocumentConflict) || tries >= MOST_TRIES) throw error;
       }

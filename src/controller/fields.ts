@@ -57,16 +57,26 @@ export function editsOf(plan: Plan, step: number, inForce: InForce): readonly st
 
 /**
  * Settings on the way back to the stable arm, with `percentageBp` left on the candidate. Nothing in them is higher than what is in force. Segments
- * that are none of the plan's go along, for one that overrides the global figure would keep its users on the candidate.
+ * that are none of the plan's go along, for one that overrides the global figure would keep its users on the candidate. Those that the flag does not
+ * have by now are left out: nobody is in them, and one field that is refused would refuse the rollback.
  */
 export function fieldsBackTo(plan: Plan, percentageBp: number, inForce: InForce): FieldWrites {
   const { segments } = figuresAt(plan, percentageBp);
-  const planned = Object.entries(segments).map(([name, bp]) => [name, Math.min(bp, segmentIn(inForce, name) ?? bp)] as const);
+  const planned = Object.entries(segments).flatMap(([name, bp]) => {
+    const found = segmentIn(inForce, name);
+    return found === undefined ? [] : [[name, Math.min(bp, found)] as const];
+  });
   const others = Object.entries(segmentsOutside(plan, inForce)).filter(([, bp]) => bp > percentageBp);
   return writesOf({
     percentageBp: Math.min(percentageBp, inForce.percentageBp),
     segments: Object.fromEntries([...planned, ...others.map(([name]) => [name, percentageBp] as const)]),
   });
+}
+
+/** Figures over 0 that a rollback would not have left, one phrase each. */
+export function editsSince(plan: Plan, inForce: InForce): readonly string[] {
+  const segments = plan.segments.filter(({ name }) => segmentIn(inForce, name) !== undefined);
+  return editsOf({ ...plan, segments }, -1, inForce);
 }
 
 /** Segments over 0 that the plan does not speak of. */

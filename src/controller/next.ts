@@ -17,6 +17,16 @@ export interface Seen {
   readonly stable: { readonly healthy: boolean; readonly detail: string } | undefined;
   /** Over both arms. */
   readonly requestsPerSecond: number | undefined;
+  /** The instance that looks. */
+  readonly self: string;
+  /** Instances heard of lately, this one too; undefined: not known. */
+  readonly alive: readonly string[] | undefined;
+  /** How long each hook may take, milliseconds, by name, as far as this instance knows it. */
+  readonly hookLimits: Readonly<Record<string, number>>;
+  /** This instance's clock less the store's, ms; undefined: not known. */
+  readonly clockOffMs: number | undefined;
+  /** Instances that serve and of which no figures come. */
+  readonly silent: readonly string[];
 }
 
 /** What to do. `reasons` say for people why the rollout is where it is, or why it moves. */
@@ -27,6 +37,8 @@ export type Next =
       readonly kind: "write";
       readonly rollout: Rollout;
       readonly fields: FieldWrites | undefined;
+      /** As in {@link Transition}. */
+      readonly raises: boolean;
       readonly who: string;
       readonly reason: string;
       readonly reasons: readonly string[];
@@ -38,6 +50,8 @@ export type Next =
 export interface Transition {
   readonly rollout: Rollout;
   readonly fields: FieldWrites | undefined;
+  /** Whether the fields can put more users on the candidate: then they are written over the revision that was seen and no other. */
+  readonly raises: boolean;
   readonly reason: string;
 }
 
@@ -46,8 +60,8 @@ export const ITSELF = "crossfade";
 /** The audit keeps a reason with every change: long enough for the figures of a dozen checks. */
 const MOST_REASON = 2_000;
 
-export function written({ rollout, fields, reason }: Transition, reasons: readonly string[]): Next {
-  return { kind: "write", rollout, fields, who: ITSELF, reason: clipped(reason), reasons };
+export function written({ rollout, fields, raises, reason }: Transition, reasons: readonly string[]): Next {
+  return { kind: "write", rollout, fields, raises, who: ITSELF, reason: clipped(reason), reasons };
 }
 
 export function staying(...reasons: readonly string[]): Next {

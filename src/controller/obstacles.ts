@@ -8,6 +8,9 @@ import { dweltMs } from "./stays.ts";
 /** Older figures decide nothing, milliseconds. */
 const FRESH_MS = 10_000;
 
+/** Clocks that differ by more make lengths of time worthless, milliseconds. */
+const MOST_CLOCK_OFF_MS = 5_000;
+
 /** What keeps a step from being left: its time, and everything else, one phrase each. */
 export interface Obstacles {
   readonly dwell: string | undefined;
@@ -22,7 +25,9 @@ export function obstaclesOf(rollout: Rollout, step: number, seen: Seen, now: num
   return {
     dwell: left > 0 ? `${stepText(plan, step)} has ${lengthText(left)} to go` : undefined,
     others: [
+      ...clockWrong(seen),
       ...figuresOld(seen),
+      ...seen.silent.map((instance) => `no figures come from ${instance}, which serves`),
       ...triggersUnsure(plan, seen),
       ...gatesShut([...plan.gates, ...at.gates], seen.gates),
       ...approvalsMissing(at, rollout.approvals).map((role) => `${role} has not approved`),
@@ -52,6 +57,12 @@ export function approvalsMissing({ approvals }: Pick<Step, "approvals">, given: 
     if (found >= 0) open.splice(found, 1);
     return found < 0;
   });
+}
+
+/** Why no instant that this instance writes can be believed; empty: it can. */
+export function clockWrong({ clockOffMs }: Pick<Seen, "clockOffMs">): readonly string[] {
+  if (clockOffMs === undefined || Math.abs(clockOffMs) <= MOST_CLOCK_OFF_MS) return [];
+  return [`the clock of this instance and that of the store differ by ${lengthText(Math.abs(clockOffMs))}`];
 }
 
 function figuresOld({ figuresAgeMs }: Seen): readonly string[] {

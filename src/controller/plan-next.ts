@@ -18,16 +18,19 @@ const SETTLE_MS = 10_000;
  *
  * - A trigger whose verdict is `fail` rolls back, whatever else is the matter: before the step's time is over, while it waits or is held, and when
  *   the plan is completed, for V2 is watched until V1 is gone. A completed rollout whose stable arm says it is unwell stays: V1 is gone.
- * - A step is left only when its time is over, every gate says `pass`, every trigger was judged and says `pass`, each approval and each webhook
+ * - A step is left only when its time is over, every gate says `pass`, every trigger that is `required` says `pass`, each approval and each webhook
  *   is there, the calendar is open, figures are no older than ten seconds and the settings in force are the step's. `no-data` and
- *   `inconclusive`, of a gate as of a trigger, hold it; so does a check without any verdict. A trigger that is not `required` holds
- *   nothing: it rolls back, or it is silent. One step a call, none is left out, however long nobody looked. To complete the plan takes the same but for the calendar: nothing is entered.
+ *   `inconclusive` hold it, and so does a gate or a required trigger without any verdict. A trigger that is not `required` holds nothing: it rolls
+ *   back, or it is silent. One step a call, none is left out, however long nobody looked. To complete the plan takes the same but for the
+ *   calendar: nothing is entered.
  * - Other settings in force than the step's hold it, for an operator's hand wins. Killed or disabled: it goes on by itself once the flag is on again
  *   with the figures of the step, since whoever did that has said so. Figures changed by hand: only a person lets it go on, even when
  *   they were changed back. The step's time does not run meanwhile, and approvals are asked for anew. A pause keeps the time running.
  * - A rollback is one write: state and settings. Then stages of the shift by time, then who has confirmed, then hooks one after the other; nothing
- *   that a hook does changes the switch. A hook that runs but is not in `ranHere` (names by `hookKey`) was begun by a leader that is gone: it
- *   becomes `unknown` and is not run again. After it nothing moves until a person acts.
+ *   that a hook does changes the switch. A hook that runs but is not in `ranHere` (names by `hookKey`) was begun by another leader. Once that one is
+ *   known to be gone, or the hook's limit is over, it becomes `unknown` and is not run again. After the last one nothing moves until a person acts.
+ * - Where this instance's clock and the store's differ by more than five seconds nothing advances, for no length of time can be believed; nor where an
+ *   instance serves of which no figures come.
  */
 export function planNext(rollout: Rollout, seen: Seen, now: number, ranHere: ReadonlySet<string>): Next {
   const { state } = rollout;
@@ -61,7 +64,12 @@ function nextOfStep(rollout: Rollout, state: Standing, seen: Seen, now: number):
   if (state.status === "waiting") return staying(...others);
   const waiting = { ...rollout, state: { status: "waiting", step } as const };
   return written(
-    { rollout: waiting, fields: undefined, reason: `the time of ${stepText(plan, step)} is over; it waits: ${others.join("; ")}` },
+    {
+      rollout: waiting,
+      fields: undefined,
+      raises: false,
+      reason: `the time of ${stepText(plan, step)} is over; it waits: ${others.join("; ")}`,
+    },
     others,
   );
 }
@@ -72,7 +80,7 @@ export function stepLeft(rollout: Rollout, step: number, why: string, now: numbe
   const next = step + 1;
   if (next >= plan.steps.length) {
     const completed: Rollout = { ...rollout, state: { status: "completed", at: now }, approvals: [] };
-    return { rollout: completed, fields: undefined, reason: `completed after ${stepText(plan, step)}: ${why}` };
+    return { rollout: completed, fields: undefined, raises: false, reason: `completed after ${stepText(plan, step)}: ${why}` };
   }
   const entered: Rollout = {
     ...rollout,
@@ -80,7 +88,12 @@ export function stepLeft(rollout: Rollout, step: number, why: string, now: numbe
     stays: withStay(rollout.stays, next, now),
     approvals: [],
   };
-  return { rollout: entered, fields: fieldsOf(plan, next), reason: `from ${stepText(plan, step)} to ${stepText(plan, next)}: ${why}` };
+  return {
+    rollout: entered,
+    fields: fieldsOf(plan, next),
+    raises: true,
+    reason: `from ${stepText(plan, step)} to ${stepText(plan, next)}: ${why}`,
+  };
 }
 
 /** How the settings in force differ from the step's. */
@@ -106,7 +119,7 @@ function holdForeign(rollout: Rollout, step: number, drift: Drift, now: number):
   const why = driftText(drift);
   const state: Held = { status: "held", step, since: now, cause: "foreign", by: ITSELF, why, edited: drift.edits.length > 0 };
   const held: Rollout = { ...rollout, state, stays: withStayClosed(rollout.stays, now), approvals: [] };
-  return written({ rollout: held, fields: undefined, reason: `held at ${stepText(rollout.plan, step)}: ${why}` }, [why]);
+  return written({ rollout: held, fields: undefined, raises: false, reason: `held at ${stepText(rollout.plan, step)}: ${why}` }, [why]);
 }
 
 function nextOfHeld(rollout: Rollout, state: Held, inForce: InForce, now: number): Next {
@@ -121,7 +134,7 @@ function nextOfPause(rollout: Rollout, state: Held, drift: Drift, now: number): 
   if (!differs || openStay(rollout) === undefined) return staying(told);
   const closed: Rollout = { ...rollout, stays: withStayClosed(rollout.stays, now), approvals: [] };
   const reason = `while it is held at ${stepText(rollout.plan, state.step)}: ${driftText(drift)}`;
-  return written({ rollout: closed, fields: undefined, reason }, [told, reason]);
+  return written({ rollout: closed, fields: undefined, raises: false, reason }, [told, reason]);
 }
 
 function nextOfForeign(rollout: Rollout, state: Held, drift: Drift, now: number): Next {
@@ -131,7 +144,7 @@ function nextOfForeign(rollout: Rollout, state: Held, drift: Drift, now: number)
   if (drift.edits.length > 0 && state.edited !== true) {
     const why = `${state.why}; then changed by hand: ${drift.edits.join(", ")}`;
     const edited: Rollout = { ...rollout, state: { ...state, why, edited: true } };
-    return written({ rollout: edited, fields: undefined, reason: `held at ${at}: ${why}` }, [why]);
+    return written({ rollout: edited, fields: undefined, raises: false, reason: `held at ${at}: ${why}` }, [why]);
   }
   if (drift.off !== undefined || drift.edits.length > 0 || drift.coming.length > 0) return staying(heldText(state));
   if (state.edited === true) {
@@ -140,17 +153,19 @@ function nextOfForeign(rollout: Rollout, state: Held, drift: Drift, now: number)
   const stays = withStay(rollout.stays, step, now);
   const resumed: Rollout = { ...rollout, state: { status: "progressing", step }, stays, approvals: [] };
   const reason = `goes on at ${at}: the flag is on again with the settings of the step (it was held: ${state.why})`;
-  return written({ rollout: resumed, fields: undefined, reason }, [reason]);
+  return written({ rollout: resumed, fields: undefined, raises: false, reason }, [reason]);
 }
 
 function heldText({ by, cause, why }: Held): string {
   return cause === "pause" ? `paused by ${by}: ${why}` : `held: ${why}`;
 }
 
-/** The hook that was running has ended. Unchanged where it is not running by this document any more: whoever leads has written it off. */
+/** A hook has ended, also one that had been written off meanwhile. Unchanged where it never ran or its end is known. */
 export function hookEnded(rollout: Rollout, index: number, result: Pick<HookRun, "detail"> & HookEnd): Rollout {
   const { state } = rollout;
-  if (state.status !== "rolling-back" || state.rollback.hooks[index]?.status !== "running") return rollout;
+  if (!("rollback" in state)) return rollout;
+  const before = state.rollback.hooks[index]?.status;
+  if (before !== "running" && before !== "unknown") return rollout;
   const { status, ms, detail } = result;
   const hooks = state.rollback.hooks.map((hook, i) => (i === index ? { ...hook, status, ms, detail } : hook));
   return { ...rollout, state: { ...state, rollback: { ...state.rollback, hooks } } };

@@ -68,6 +68,13 @@ export async function replay(plan: Plan, records: readonly RecordEntry[], option
         inForce: () => played.inForce,
         probeStable: () => Promise.resolve({ healthy: true, detail: "assumed" }),
         webhooks: (_rollout, names) => names.map((name) => ({ name, verdict: webhooks, why: `${name} is taken to say ${webhooks}` })),
+        self: "replay",
+        alive: () => Promise.resolve(undefined),
+        hookLimits: {},
+        clockOffMs: () => 0,
+        // Which routes and segments there were the record alone can say.
+        routes: [],
+        segments: () => [],
       },
       entry.to,
     );

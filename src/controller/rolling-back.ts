@@ -1,10 +1,13 @@
 import type { Judged } from "../analysis/check.ts";
-import { editsOf, fieldsBackTo, type InForce, segmentsOutside, shareText, switchedOff } from "./fields.ts";
-import { type Next, type Seen, staying, stepText, type Transition, written } from "./next.ts";
+import { editsSince, fieldsBackTo, type InForce, segmentsOutside, shareText, switchedOff } from "./fields.ts";
+import { lengthText, type Next, type Seen, staying, stepText, type Transition, written } from "./next.ts";
 import type { Plan } from "./plan.ts";
 import type { HookRun, Rollback, Rollout } from "./rollout.ts";
 import { planShift } from "./shift.ts";
 import { lastStep, openStay, withStay, withStayClosed } from "./stays.ts";
+
+/** A hook that is over its limit is ended, and its end is written; that may take so long, milliseconds. */
+const HOOK_GRACE_MS = 5_000;
 
 /** Why and for whom the traffic goes back. */
 export interface RollbackCause {
@@ -66,7 +69,25 @@ export function beginRollback(
   return {
     rollout: { ...rollout, state: { status: "rolling-back", rollback }, stays: staysAt(rollout, percentageBp, now), approvals: [] },
     fields: fieldsBackTo(plan, percentageBp, inForce),
+    raises: false,
     reason: `rolled back from ${stepText(plan, step)}${stages}: ${why}`,
+  };
+}
+
+/** What is left of the way back in stages, at once. */
+export function hasten(rollout: Rollout, rollback: Rollback, why: string, inForce: InForce, now: number): Transition {
+  const { plan } = rollout;
+  const shifted = switched(rollout, rollback, 0, [], now);
+  const reason = `rolled back from ${stepText(plan, rollback.step)} at once, and not in stages any more: ${why} (${rollback.why})`;
+  return { rollout: shifted, fields: fieldsBackTo(plan, 0, inForce), raises: false, reason };
+}
+
+/** The next write of a shift that is under way. Who has confirmed is asked anew. */
+function switched(rollout: Rollout, rollback: Rollback, percentageBp: number, rest: Rollback["shift"], now: number): Rollout {
+  return {
+    ...rollout,
+    state: { status: "rolling-back", rollback: { ...rollback, shift: percentageBp === 0 ? [] : rest, traffic: undefined } },
+    stays: staysAt(rollout, percentageBp, now),
   };
 }
 
@@ -82,7 +103,7 @@ function whyStages(
 export function nextOfRollback(
   rollout: Rollout,
   rollback: Rollback,
-  seen: Pick<Seen, "inForce">,
+  seen: Pick<Seen, "inForce" | "self" | "alive" | "hookLimits">,
   now: number,
   ranHere: ReadonlySet<string>,
 ): Next {
@@ -92,13 +113,14 @@ export function nextOfRollback(
   if (coming !== undefined) return staying(`the traffic goes back in stages: ${shareText(coming.percentageBp)} next`);
 
   const running = rollback.hooks.findIndex(({ status }) => status === "running");
-  if (running >= 0) {
-    const name = rollback.hooks[running]?.name ?? "";
-    if (ranHere.has(hookKey(rollout, rollback, running))) return staying(`hook ${name} is running`);
-    const detail = "whoever ran it is gone; how it ended is not known, and it is not run again";
-    const lost = withHook(rollout, rollback, running, { status: "unknown", detail });
-    const reason = `hook ${name}: ${detail}`;
-    return written({ rollout: lost, fields: undefined, reason }, [reason]);
+  const hook = rollback.hooks[running];
+  if (hook !== undefined) {
+    const lost = ranHere.has(hookKey(rollout, rollback, running)) ? undefined : whyLost(rollout, hook, seen, now);
+    if (lost === undefined) return staying(`hook ${hook.name} is running${hook.by === undefined ? "" : ` on ${hook.by}`}`);
+    const detail = `${lost}; how it ended is not known, and it is not run again`;
+    const reason = `hook ${hook.name}: ${detail}`;
+    const writtenOff = withHook(rollout, rollback, running, { status: "unknown", detail });
+    return written({ rollout: writtenOff, fields: undefined, raises: false, reason }, [reason]);
   }
 
   const { trafficLimitMs } = rollout.plan.rollback;
@@ -107,10 +129,35 @@ export function nextOfRollback(
 
   const index = rollback.hooks.findIndex(({ status }) => status === "pending");
   if (index >= 0) {
-    const started = withHook(rollout, rollback, index, { status: "running", startedAt: now });
-    return { kind: "hook", rollout: started, index, reasons: [`hook ${rollback.hooks[index]?.name ?? ""} begins`] };
+    const name = rollback.hooks[index]?.name ?? "";
+    const limitMs = hookLimit(name, seen);
+    const started = { status: "running", by: seen.self, ...(limitMs === undefined ? {} : { limitMs }), startedAt: now } as const;
+    return { kind: "hook", rollout: withHook(rollout, rollback, index, started), index, reasons: [`hook ${name} begins`] };
   }
   return ended(rollout, rollback, seen.inForce, now);
+}
+
+/**
+ * Why a hook that does not run here does not run any more; undefined: it may. One program leads while another, that led before, still runs its
+ * hook: the next hook must not begin beside it, and its end will be told.
+ */
+function whyLost(
+  { plan }: Rollout,
+  { name, by, limitMs, startedAt }: HookRun,
+  seen: Pick<Seen, "self" | "alive" | "hookLimits">,
+  now: number,
+): string | undefined {
+  // This instance would know of it: it was restarted, or the write came through whose answer did not.
+  if (by === seen.self) return `${by} does not run it any more`;
+  if (by !== undefined && seen.alive !== undefined && !seen.alive.includes(by)) return `whoever ran it (${by}) is gone`;
+  const limit = limitMs ?? hookLimit(name, seen) ?? plan.rollback.limitMs;
+  // A clock that went back must not make it run for ever.
+  if (Math.abs(now - (startedAt ?? -Infinity)) <= limit + HOOK_GRACE_MS) return undefined;
+  return `${by ?? "whoever ran it"} has not told of its end, though it may take ${lengthText(limit)} at most`;
+}
+
+function hookLimit(name: string, { hookLimits }: Pick<Seen, "hookLimits">): number | undefined {
+  return Object.hasOwn(hookLimits, name) ? hookLimits[name] : undefined;
 }
 
 /** Index of the last stage that is due; undefined: none. A stage further off than the whole shift can be has been put off by a clock that went back. */
@@ -123,12 +170,8 @@ function nextStage(rollout: Rollout, rollback: Rollback, stage: number, inForce:
   const rest = rollback.shift.slice(stage + 1);
   const percentageBp = rest.length === 0 ? 0 : (rollback.shift[stage]?.percentageBp ?? 0);
   const reason = `rolling back from ${stepText(rollout.plan, rollback.step)}: ${shareText(percentageBp)} (${rollback.why})`;
-  const shifted: Rollout = {
-    ...rollout,
-    state: { status: "rolling-back", rollback: { ...rollback, shift: percentageBp === 0 ? [] : rest, traffic: undefined } },
-    stays: staysAt(rollout, percentageBp, now),
-  };
-  return written({ rollout: shifted, fields: fieldsBackTo(rollout.plan, percentageBp, inForce), reason }, [reason]);
+  const shifted = switched(rollout, rollback, percentageBp, rest, now);
+  return written({ rollout: shifted, fields: fieldsBackTo(rollout.plan, percentageBp, inForce), raises: false, reason }, [reason]);
 }
 
 function ended(rollout: Rollout, rollback: Rollback, inForce: InForce, now: number): Next {
@@ -141,7 +184,7 @@ function ended(rollout: Rollout, rollback: Rollback, inForce: InForce, now: numb
       : traffic.missing.length === 0
         ? `confirmed by all ${traffic.acknowledged.length} instances after ${traffic.ms} ms`
         : `not confirmed by ${traffic.missing.join(", ")}`;
-  const since = editsOf(rollout.plan, -1, inForce);
+  const since = editsSince(rollout.plan, inForce);
   const told = [
     `rolled back from ${stepText(rollout.plan, rollback.step)} in ${endedAt - rollback.at} ms`,
     confirmed,
@@ -149,7 +192,7 @@ function ended(rollout: Rollout, rollback: Rollback, inForce: InForce, now: numb
     ...(since.length === 0 ? [] : [`changed by hand since: ${since.join(", ")}`]),
   ];
   const rolledBack: Rollout = { ...rollout, state: { status: "rolled-back", rollback: { ...rollback, endedAt } } };
-  return written({ rollout: rolledBack, fields: undefined, reason: told.join("; ") }, told);
+  return written({ rollout: rolledBack, fields: undefined, raises: false, reason: told.join("; ") }, told);
 }
 
 /** While some are left on the candidate no step's settings are in force. */

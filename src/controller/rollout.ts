@@ -79,8 +79,12 @@ export interface TrafficReport {
 
 export interface HookRun {
   readonly name: string;
-  /** unknown: whoever ran it died meanwhile; it is not run a second time. */
+  /** unknown: whoever ran it is gone, or has said nothing for longer than it may take; it is not run a second time. */
   readonly status: "pending" | "running" | "done" | "failed" | "timed-out" | "unknown";
+  /** The instance that runs it, or ran it. */
+  readonly by?: string;
+  /** How long it may take, milliseconds, as whoever runs it knows it. */
+  readonly limitMs?: number;
   readonly startedAt: number | undefined;
   readonly ms: number | undefined;
   /** Exit code, HTTP status, the last lines of output. */

@@ -3,7 +3,9 @@ import { revivePlan } from "./plan-file/revive.ts";
 import type { Rollout } from "./rollout.ts";
 
 /** Of the form below. Any change that an older program would misread raises it; so does a new member, for members that are not known are refused. */
-const VERSION = 1;
+const VERSION = 2;
+/** Versions that lack only members that may be missing. */
+const READABLE = [1, VERSION] as const;
 
 /** A text that is no rollout, or one that this program is too old for. */
 export class UnreadableRollout extends Error {
@@ -24,11 +26,22 @@ const hookRun = z
   .strictObject({
     name: z.string(),
     status: z.enum(["pending", "running", "done", "failed", "timed-out", "unknown"]),
+    by: absent(z.string()),
+    limitMs: absent(length),
     startedAt: absent(instant),
     ms: absent(length),
     detail: z.string(),
   })
-  .transform(({ name, status, startedAt, ms, detail }) => ({ name, status, startedAt, ms, detail }));
+  .transform(({ name, status, by, limitMs, startedAt, ms, detail }) => ({
+    name,
+    status,
+    startedAt,
+    ms,
+    detail,
+    // Last, for they come in when the hook begins: a text that is read and written is the same text.
+    ...(by === undefined ? {} : { by }),
+    ...(limitMs === undefined ? {} : { limitMs }),
+  }));
 
 const traffic = z.strictObject({
   revision: z.int().nonnegative(),
@@ -75,7 +88,7 @@ const state = z.discriminatedUnion("status", [
 ]);
 
 const document = z.strictObject({
-  version: z.literal(VERSION),
+  version: z.literal(READABLE),
   rollout: z.strictObject({
     id: z.string().min(1),
     flag: z.string().min(1),

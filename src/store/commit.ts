@@ -12,6 +12,8 @@ export interface Plan {
   /** Whether all of it stands and falls with the settings being those of the view. */
   readonly guarded: boolean;
   readonly audit: readonly PlannedEntry[];
+  /** False: it is done also where the audit cannot be written. */
+  readonly mustRecord: boolean;
   readonly document: DocumentPlan | undefined;
 }
 
@@ -21,22 +23,27 @@ export interface DocumentPlan {
   readonly written: HeldDocument;
 }
 
-/** moved: the settings are others by now · conflict: the document is · fenced: the lease is not the last one. Then nothing was written. */
-export type Outcome = "done" | "moved" | "conflict" | "fenced";
+/**
+ * unrecorded: done, but not in the audit · moved: the settings are others by now · conflict: the document is · fenced: the lease is not the last
+ * one. In the last three cases nothing was written.
+ */
+export type Outcome = "done" | "unrecorded" | "moved" | "conflict" | "fenced";
+const OUTCOMES: readonly Outcome[] = ["done", "unrecorded", "moved", "conflict", "fenced"];
 
 export async function carryOut(session: Session, keys: FlagKeys, view: View, plan: Plan): Promise<Outcome> {
   const { flags, seen, accepted, revision, audit, rollout, fence } = keys;
   const decided = [view.revisionText, view.fingerprint, JSON.stringify(written(plan))];
-  const outcome = await session.run(
+  const answer = await session.run(
     COMMIT,
     [flags, seen, accepted, revision, audit, rollout, fence],
     [...decided, ...documentOf(view, plan.document)],
   );
-  if (outcome === "done" || outcome === "moved" || outcome === "conflict" || outcome === "fenced") return outcome;
+  const outcome = OUTCOMES.find((one) => one === answer);
+  if (outcome !== undefined) return outcome;
   throw new Error("the script gave an answer of another form");
 }
 
-function written({ settings, guarded, audit }: Plan): object {
+function written({ settings, guarded, audit, mustRecord }: Plan): object {
   const entries = audit.map(({ who, reason, revision, status, changes }) => ({
     // Half a surrogate pair is text to us, and a fault to the JSON reader of Redis.
     who: who.toWellFormed(),
@@ -45,10 +52,11 @@ function written({ settings, guarded, audit }: Plan): object {
     status,
     changes: JSON.stringify(changes),
   }));
-  if (settings === undefined) return { guarded, audit: entries };
+  if (settings === undefined) return { guarded, mustRecord, audit: entries };
   const fields = Object.entries(settings.written);
   return {
     guarded: true,
+    mustRecord,
     audit: entries,
     write: fields.flatMap(([name, value]) => (value === null ? [] : [name, value])),
     remove: fields.flatMap(([name, value]) => (value === null ? [name] : [])),

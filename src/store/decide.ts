@@ -3,6 +3,7 @@ import type { Flag } from "../config/config.ts";
 import { acceptSettings, readFields } from "../config/settings.ts";
 import { type Held, KILL_FIELD } from "./held.ts";
 import type { FlagKeys } from "./keys.ts";
+import { onlyLowers, withoutRaising } from "./lowering.ts";
 import { digestOf, type HeldDocument } from "./rollout-document.ts";
 import type { DocumentWrite } from "./rollout-store.ts";
 import { type AuditEntry, type Author, InvalidSettings, type Rejection } from "./store.ts";
@@ -90,24 +91,41 @@ export function planChange(flag: Flag, view: View, fields: Readonly<Record<strin
 export function planSave(
   flag: Flag,
   view: View,
-  { fields, by, text, version }: DocumentWrite,
+  { fields, by, text, version, ifRevision, lowers = false }: DocumentWrite,
   instance: string,
 ): {
   readonly settings: Commit | undefined;
   readonly guarded: boolean;
   readonly audit: readonly PlannedEntry[];
+  readonly mustRecord: boolean;
   readonly document: Omit<HeldDocument, "fence">;
 } {
-  const settings = fields && planChange(flag, view, fields, by ?? { who: instance, reason: "" });
+  const author = by ?? { who: instance, reason: "" };
+  const settings = fields && (lowers ? planLowering(flag, view, fields, author) : planChange(flag, view, fields, author));
   const alone: readonly PlannedEntry[] = by ? [{ ...by, revision: view.revision ?? 0, status: "accepted", changes: [] }] : [];
   const wellFormed = text.toWellFormed();
   return {
     settings,
     // The document says what the settings are: if they are others by now, it must not be written.
-    guarded: fields !== undefined,
+    guarded: fields !== undefined || ifRevision !== undefined,
     audit: settings?.audit ?? alone,
+    mustRecord: !lowers && (settings === undefined || mustRecord(flag, view, settings)),
     document: { version: version + 1, text: wellFormed, digest: digestOf(wellFormed), history: settings?.history ?? view.history },
   };
+}
+
+/** What only takes users off the candidate is not refused because the audit cannot be written. */
+export function mustRecord(flag: Flag, view: View, { accepted }: Commit): boolean {
+  return !onlyLowers(flag, view.accepted, accepted);
+}
+
+/** As {@link planChange}, but never up, and with a revision of its own even where nothing changes: the fields are written, and so everybody hears of it. */
+function planLowering(flag: Flag, view: View, fields: Readonly<Record<string, string | null>>, by: Author): Commit {
+  const written = withoutRaising(flag, view.accepted, fields);
+  const revision = (view.revision ?? 0) + 1;
+  const same = commit(view, written, view.accepted, by, [], "");
+  const planned = planChange(flag, view, written, by) ?? same;
+  return { ...planned, revision, audit: planned.audit.map((entry) => ({ ...entry, revision })) };
 }
 
 /** That a document was written back. */

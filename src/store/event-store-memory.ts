@@ -11,6 +11,7 @@ import {
   SIGNAL_LANES,
   SIGNALS_KEPT,
   type SignalLane,
+  type SignalsRead,
   type UserSums,
 } from "./event-store.ts";
 import { newestSignals } from "./event-texts.ts";
@@ -39,6 +40,7 @@ interface RolloutSums {
 interface KeptSignal {
   readonly number: number;
   readonly at: number;
+  readonly arrivedAt: number;
   readonly text: string;
 }
 
@@ -104,7 +106,7 @@ class MemoryEvents implements EventStore {
     return newestSignals([...this.#of(flag).lanes.values()].flat(), from, most);
   }
 
-  async signalsAfter(flag: string, cursor: string, most: number): Promise<{ readonly cursor: string; readonly texts: readonly string[] }> {
+  async signalsAfter(flag: string, cursor: string, most: number): Promise<SignalsRead> {
     const starts = cursor.split(",");
     const read = SIGNAL_LANES.map((lane, i) => {
       const start = Number(starts[i] ?? "0");
@@ -112,7 +114,7 @@ class MemoryEvents implements EventStore {
     });
     return {
       cursor: read.map((signals, i) => String(signals.at(-1)?.number ?? starts[i] ?? "")).join(","),
-      texts: read.flat().map(({ text }) => text),
+      signals: read.flat().map(({ text, arrivedAt }) => ({ text, arrivedAt })),
     };
   }
 
@@ -173,7 +175,7 @@ function count(kept: FlagEvents, { minute, user, rollout, adds, signal }: Counte
   if (signal === undefined) return;
   const lane = kept.lanes.get(signal.lane) ?? [];
   kept.lanes.set(signal.lane, lane);
-  lane.push({ number: ++kept.numbered, at: signal.at, text: signal.text });
+  lane.push({ number: ++kept.numbered, at: signal.at, arrivedAt: now, text: signal.text });
   if (lane.length > SIGNALS_KEPT * 1.1) lane.splice(0, lane.length - SIGNALS_KEPT);
 }
 

@@ -9,6 +9,7 @@ import {
   type InboxEntry,
   type MinuteSums,
   SIGNAL_LANES,
+  type SignalsRead,
   type UserSums,
   type WithSession,
 } from "./event-store.ts";
@@ -27,9 +28,9 @@ export interface RedisEventsOptions {
 }
 
 /** Keys that one script reads at a time, so that nobody waits long for its end. */
-const MINUTES_AT_ONCE = 500;
-/** Events that one script counts. */
-const BATCH = 200;
+const MINUTES_AT_ONCE = 100;
+/** Events that one script counts: in a few milliseconds. */
+const BATCH = 50;
 /** A sign that a key holds something else; the connection is as good as before. */
 const MISPLACED: ReadonlySet<string> = new Set(["WRONGTYPE", "WRONGKIND"]);
 
@@ -103,14 +104,16 @@ class RedisEvents implements EventStore {
     });
   }
 
-  async signalsAfter(flag: string, cursor: string, count: number): Promise<{ readonly cursor: string; readonly texts: readonly string[] }> {
+  async signalsAfter(flag: string, cursor: string, count: number): Promise<SignalsRead> {
     return this.#on(flag, async (session, keys) => {
       const starts = cursor.split(",");
       const lanes = SIGNAL_LANES.map((lane, i) => session.command("XRANGE", keys.signals(lane), after(starts[i]), "+", "COUNT", count));
       const read = (await Promise.all(lanes)).map((reply) => listOf(reply).map(entryOf));
       return {
         cursor: read.map((entries, i) => entries.at(-1)?.id ?? starts[i] ?? "").join(","),
-        texts: read.flat().flatMap(({ fields }) => readSignal(fields["signal"] ?? "").map(({ text }) => text)),
+        signals: read
+          .flat()
+          .flatMap(({ id, fields }) => readSignal(fields["signal"] ?? "").map(({ text }) => ({ text, arrivedAt: millisecondsOf(id) }))),
       };
     });
   }
@@ -118,7 +121,7 @@ class RedisEvents implements EventStore {
   async inbox(flag: string, count: number, from = ""): Promise<readonly InboxEntry[]> {
     return this.#on(flag, async (session, keys) => {
       const entries = listOf(await session.command("XRANGE", keys.inbox, after(from), "+", "COUNT", count)).map(entryOf);
-      return entries.map(({ id, fields }) => ({ id, at: Number(id.split("-")[0]), text: fields["event"] ?? "", as: fields["as"] }));
+      return entries.map(({ id, fields }) => ({ id, at: millisecondsOf(id), text: fields["event"] ?? "", as: fields["as"] }));
     });
   }
 
@@ -167,6 +170,11 @@ function listOf(reply: unknown): readonly unknown[] {
 function entryOf(entry: unknown): { readonly id: string; readonly fields: Readonly<Record<string, string>> } {
   const [id, fields] = listOf(entry);
   return { id: String(id), fields: parseFields(fields) };
+}
+
+/** An entry's number begins with the server's time. */
+function millisecondsOf(id: string): number {
+  return Number(id.split("-")[0]);
 }
 
 interface Sums extends Omit<UserSums, "users"> {

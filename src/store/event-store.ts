@@ -17,7 +17,7 @@ export interface EventStore {
   /** Signals since `from`, in order, at most `count`: the newest. */
   signals(flag: string, from: number, count: number): Promise<readonly string[]>;
   /** Signals in the order in which they came, at most `count` of a lane: those after `cursor` ("": all that are kept), and where to go on. */
-  signalsAfter(flag: string, cursor: string, count: number): Promise<{ readonly cursor: string; readonly texts: readonly string[] }>;
+  signalsAfter(flag: string, cursor: string, count: number): Promise<SignalsRead>;
   /** Events that other programs put in the stream, the oldest first: those after the entry `after` ("", or left out: from the first on). */
   inbox(flag: string, count: number, after?: string): Promise<readonly InboxEntry[]>;
   /** Puts events in the stream, for an instance that can tell whose they are. */
@@ -54,6 +54,12 @@ export interface EventChanges {
   /** Grows with everything that is added. Smaller than before: the store has lost what it had, and everything is to be read again. */
   readonly version: number;
   readonly minutes: readonly number[];
+}
+
+export interface SignalsRead {
+  readonly cursor: string;
+  /** `arrivedAt`: when it was counted, by the store's clock; epoch milliseconds. */
+  readonly signals: readonly { readonly text: string; readonly arrivedAt: number }[];
 }
 
 export interface InboxEntry {

@@ -1,6 +1,6 @@
 import { randomHex } from "../core/random-id.ts";
 import type { Flag } from "../config/config.ts";
-import { carryOut, type Outcome } from "./commit.ts";
+import { carryOut, type Outcome, type Plan } from "./commit.ts";
 import {
   type Commit,
   invalid,
@@ -8,6 +8,7 @@ import {
   judgeEdit,
   killed,
   killField,
+  mustRecord,
   noDocument,
   planChange,
   planSave,
@@ -180,15 +181,16 @@ export class FlagFollower {
       const view = await this.#settle(session);
       if (lease !== "" && view.fence !== lease) throw new Fenced(`this instance does not lead the rollout of ${this.flag.name} any more`);
       if (view.document.kind === "other") throw new StoreUnavailable(noDocument(this.flag, this.keys).message);
-      if (write.fields !== undefined) this.#mustHoldSettings(view);
+      if (write.fields !== undefined || write.ifRevision !== undefined) this.#mustHoldSettings(view);
       const stored = view.document.kind === "none" ? 0 : view.document.version;
       if (stored !== write.version) throw new DocumentConflict(`the document of ${this.flag.name} is at version ${stored} by now`);
+      const current = view.revision ?? 0;
+      if (write.ifRevision !== undefined && write.ifRevision !== current) throw new RevisionConflict(current);
       const plan = planSave(this.flag, view, write, this.#instance);
       const document = { lease, written: { ...plan.document, fence: write.lease?.fence ?? this.fence } };
-      const outcome = await carryOut(session, this.keys, view, { ...plan, document });
-      if (outcome === "done") {
+      if ((await this.#carryOut(session, view, { ...plan, document })) === "done") {
         this.#apply(session, await this.#read(session));
-        return { version: document.written.version, revision: plan.settings?.revision ?? view.revision ?? 0 };
+        return { version: document.written.version, revision: plan.settings?.revision ?? current };
       }
     }
     throw new StoreUnavailable(`the settings of ${this.flag.name} change too fast for its rollout to be written; try again`);
@@ -244,8 +246,17 @@ export class FlagFollower {
   }
 
   async #commit(session: Session, view: View, commit: Commit): Promise<boolean> {
-    const plan = { settings: commit, guarded: true, audit: commit.audit, document: undefined };
-    return (await carryOut(session, this.keys, view, plan)) === "done";
+    const recorded = mustRecord(this.flag, view, commit);
+    const plan = { settings: commit, guarded: true, audit: commit.audit, mustRecord: recorded, document: undefined };
+    return (await this.#carryOut(session, view, plan)) === "done";
+  }
+
+  async #carryOut(session: Session, view: View, plan: Plan): Promise<Exclude<Outcome, "unrecorded">> {
+    const outcome = await carryOut(session, this.keys, view, plan);
+    if (outcome !== "unrecorded") return outcome;
+    const what = `${this.keys.audit} takes no entry; delete or rename it. What was done, and is not recorded there, stands here`;
+    this.#log.warn({ flag: this.flag.name, entries: plan.audit }, what);
+    return "done";
   }
 
   /** Writes what was judged or lost of the settings, and what was lost of the document: together, so that nobody sees the one without the other. */
@@ -256,9 +267,10 @@ export class FlagFollower {
       // A hash that cannot be read cannot be waited for either.
       guarded: view.kind === "hash" || view.kind === "none",
       audit: [...(settings?.audit ?? []), ...(restored ? [restoration(view, this.#instance, restored.why)] : [])],
+      mustRecord: settings !== undefined && mustRecord(this.flag, view, settings),
       document: restored && { lease: "", written: restored.document },
     };
-    const outcome = await carryOut(session, this.keys, view, plan);
+    const outcome = await this.#carryOut(session, view, plan);
     if (outcome === "done" && restored) {
       this.#log.warn({ flag: this.flag.name, version: restored.document.version }, `${restored.why}; it was written back`);
     }

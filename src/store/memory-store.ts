@@ -141,6 +141,8 @@ class MemoryStore implements SettingsStore {
     if (write.fields !== undefined) validate(entry.flag, write.fields);
     const version = entry.held.document?.version ?? 0;
     if (version !== write.version) throw new DocumentConflict(`the document of ${flag} is at version ${version} by now`);
+    const current = entry.held.revision;
+    if (write.ifRevision !== undefined && write.ifRevision !== current) throw new RevisionConflict(current);
     const { settings, audit, document } = planSave(entry.flag, viewOf(entry.held), write, this.#options.instance);
     const { accepted, revision, history } = settings ?? entry.held;
     this.#record(entry, audit);

@@ -92,6 +92,7 @@ class RedisStore implements SettingsStore {
     this.#health = { kind: "redis", up: false, message: `Not yet connected to ${this.#address}.`, origin: "file" };
     this.rollouts = new RedisRollouts({
       instance: options.instance,
+      log: options.log,
       using: (work) => this.#asking(work),
       find: (flag) => this.#find(flag),
     });

@@ -48,7 +48,7 @@ export class MemoryRollouts implements RolloutStore {
     const kept = this.#of(flag);
     if (!kept.led) kept.fence = Math.max(this.#options.now() * 1_000, kept.fence + 1, (this.#options.document(flag)?.fence ?? 0) + 1);
     kept.led = true;
-    return { instance: this.#options.instance, fence: kept.fence };
+    return { instance: this.#options.instance, fence: kept.fence, at: this.#options.now() };
   }
 
   async resign(flag: string, lease: Lease): Promise<void> {
@@ -56,7 +56,7 @@ export class MemoryRollouts implements RolloutStore {
     if (this.#leads(kept, lease)) kept.led = false;
   }
 
-  async leader(flag: string): Promise<Lease | undefined> {
+  async leader(flag: string): Promise<Omit<Lease, "at"> | undefined> {
     const { led, fence } = this.#of(flag);
     return led ? { instance: this.#options.instance, fence } : undefined;
   }

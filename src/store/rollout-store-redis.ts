@@ -2,6 +2,7 @@ import { randomHex } from "../core/random-id.ts";
 import { validate } from "./decide.ts";
 import { faultCode } from "./faults.ts";
 import type { FlagFollower } from "./flag-follower.ts";
+import type { StoreLog } from "./log.ts";
 import { LEAD, PUBLISH, RECORD, RESIGN, SHOW, TEXT } from "./rollout-scripts.ts";
 import {
   checkAfter,
@@ -23,6 +24,7 @@ const BATCH = 500;
 
 interface RedisRolloutsOptions {
   readonly instance: string;
+  readonly log: StoreLog;
   /** Runs work on the session of the settings. */
   readonly using: <T>(work: (session: Session) => Promise<T>) => Promise<T>;
   /** @throws where there is no such flag. */
@@ -34,6 +36,8 @@ export class RedisRollouts implements RolloutStore {
   readonly #options: RedisRolloutsOptions;
   /** Two programs of one name, of which one was thought dead, are two holders. */
   readonly #token = randomHex(8);
+  /** Keys that were complained of, as long as nobody has seen them well. */
+  readonly #spoiled = new Set<string>();
 
   constructor(options: RedisRolloutsOptions) {
     this.#options = options;
@@ -45,8 +49,8 @@ export class RedisRollouts implements RolloutStore {
     const { lease, fence, rollout } = follower.keys;
     return using(async (session) => {
       const reply = await session.run(LEAD, [lease, fence, rollout], [this.#holder, Math.max(1, Math.round(ttlMs)), follower.fence]);
-      const [ours, number] = Array.isArray(reply) ? reply.map((part: unknown) => part) : [];
-      return ours === 1 ? { instance, fence: Number(number) } : undefined;
+      const [ours, number, at] = Array.isArray(reply) ? reply.map((part: unknown) => part) : [];
+      return ours === 1 ? { instance, fence: Number(number), at: Number(at) } : undefined;
     });
   }
 
@@ -55,7 +59,7 @@ export class RedisRollouts implements RolloutStore {
     await this.#options.using((session) => session.run(RESIGN, [keys.lease, keys.fence], [this.#written(lease)]));
   }
 
-  async leader(flag: string): Promise<Lease | undefined> {
+  async leader(flag: string): Promise<Omit<Lease, "at"> | undefined> {
     const { keys } = this.#options.find(flag);
     const text = await this.#text(keys.lease);
     const [, fence, instance] = /^(\d{1,16}):[^:]*:(.*)$/s.exec(text ?? "") ?? [];
@@ -77,7 +81,7 @@ export class RedisRollouts implements RolloutStore {
 
   async publish(flag: string, text: string): Promise<void> {
     const { keys } = this.#options.find(flag);
-    await this.#options.using((session) => session.run(PUBLISH, [keys.windows, keys.instances], [this.#options.instance, text]));
+    await this.#options.using((session) => session.run(PUBLISH, [keys.windows], [this.#options.instance, text]));
   }
 
   async published(flag: string, after: string, count: number): Promise<readonly Published[]> {
@@ -111,7 +115,7 @@ export class RedisRollouts implements RolloutStore {
   }
 
   /** A lease as the scripts compare it. */
-  #written({ fence, instance }: Lease): string {
+  #written({ fence, instance }: Omit<Lease, "at">): string {
     return `${fence}:${this.#token}:${instance}`;
   }
 
@@ -120,9 +124,21 @@ export class RedisRollouts implements RolloutStore {
     if (done !== 1) throw new Fenced(`this instance does not lead the rollout of ${flag} any more`);
   }
 
+  /** What is only shown to people, who must not be kept from acting by a key that somebody has overwritten. */
   async #text(key: string): Promise<string | undefined> {
-    const text = await this.#options.using((session) => session.run(TEXT, [key], []));
-    return typeof text === "string" ? text : undefined;
+    return this.#options.using(async (session) => {
+      try {
+        const text = await session.run(TEXT, [key], []);
+        this.#spoiled.delete(key);
+        return typeof text === "string" ? text : undefined;
+      } catch (error) {
+        if (faultCode(error) !== "WRONGKIND") throw error;
+        if (!this.#spoiled.has(key))
+          this.#options.log.warn({ key }, `${key} holds something else than a text of ours; delete or rename it`);
+        this.#spoiled.add(key);
+        return undefined;
+      }
+    });
   }
 
   async #entries(

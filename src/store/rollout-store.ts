@@ -10,14 +10,14 @@ export interface RolloutStore {
   lead(flag: string, ttlMs: number): Promise<Lease | undefined>;
   /** Gives it up at once; nothing can be saved under it from then on. */
   resign(flag: string, lease: Lease): Promise<void>;
-  leader(flag: string): Promise<{ readonly instance: string; readonly fence: number } | undefined>;
+  leader(flag: string): Promise<Omit<Lease, "at"> | undefined>;
 
   /** The document; undefined before the first. */
   load(flag: string): Promise<StoredDocument | undefined>;
   /**
    * Writes document, settings and audit in one atomic step, or nothing of it. Throws {@link Fenced} when `lease` is given and is no longer the
-   * last one handed out, {@link DocumentConflict} when the document has another version than `version` (0: there is none yet), and whatever
-   * `SettingsStore.change` throws. Without a lease it is a person's act, guarded by the version alone. A text is 1 byte to 1 MiB long.
+   * last one handed out, {@link DocumentConflict} when the document has another version than `version` (0: there is none yet),
+   * `RevisionConflict` when `ifRevision` is given and the settings have another revision, and whatever else `SettingsStore.change` throws. Without a lease it is a person's act, guarded by the version alone. A text is 1 byte to 1 MiB long.
    * After `StoreUnavailable` it may have been written all the same: load it before going on.
    */
   save(flag: string, write: DocumentWrite): Promise<{ readonly version: number; readonly revision: number }>;
@@ -39,6 +39,8 @@ export interface Lease {
   readonly instance: string;
   /** Grows with every change of leadership. */
   readonly fence: number;
+  /** When it was handed out or prolonged, by the store's clock, epoch milliseconds. */
+  readonly at: number;
 }
 
 export interface StoredDocument {
@@ -52,6 +54,13 @@ export interface DocumentWrite {
   readonly text: string;
   /** Settings to write with it, as `SettingsStore.change` takes them; undefined: none. */
   readonly fields: Readonly<Record<string, string | null>> | undefined;
+  /** The revision that the settings must have; what raises a share is decided on one, and must not overwrite a later hand. Undefined: any. */
+  readonly ifRevision?: number | undefined;
+  /**
+   * It takes users off the candidate, as a rollback does. Then a share that is lower by now stays as low; the settings get a new revision even
+   * where nothing changes, so that whoever has put something aside sees it; and where the audit cannot be written it is left out.
+   */
+  readonly lowers?: boolean | undefined;
   /** Goes into the audit, also where no setting changes. Undefined: only a change of settings is recorded, as the instance's own. */
   readonly by: Author | undefined;
 }

@@ -87,13 +87,17 @@ return { is, fingerprint(raw, seen), redis.call('GET', KEYS[4]) or '', raw, seen
  * fields and the revision, writes the rollout's document, and records it; all of it or nothing. KEYS: flags, seen, accepted, revision, audit,
  * rollout, fence. ARGV: revision and fingerprint as READ gave them, plan as JSON; and where the document is written, the lease under which
  * that is allowed (empty: under any), what names the document that stands there now, and version, fence, digest and text of the new one.
- * A plan without `accepted` leaves the settings alone; one that is not `guarded` does not depend on them either. Answer: "done", or why
- * nothing was done: "moved" (the settings have), "conflict" (the document has), "fenced" (the lease is no longer the last one).
+ * A plan without `accepted` leaves the settings alone; one that is not `guarded` does not depend on them either. Answer: "done";
+ * "unrecorded" (done, but the audit could not be written, which only a plan that is not `mustRecord` bears); or why nothing was done: "moved" (the
+ * settings have), "conflict" (the document has), "fenced" (the lease is no longer the last one).
  */
 export const COMMIT = script(`
 local plan = cjson.decode(ARGV[3])
-local bad = plan.guarded and wrong(KEYS[1], 'hash') or wrong(KEYS[5], 'stream')
-if ARGV[4] then bad = bad or wrong(KEYS[6], 'hash') or wrong(KEYS[7], 'string') end
+local bad = plan.guarded and wrong(KEYS[1], 'hash')
+local unrecorded = #plan.audit > 0 and wrong(KEYS[5], 'stream')
+if plan.mustRecord then bad = bad or unrecorded end
+if ARGV[4] then bad = bad or wrong(KEYS[6], 'hash') end
+if ARGV[4] and ARGV[4] ~= '' then bad = bad or wrong(KEYS[7], 'string') end
 if bad then return bad end
 if ARGV[4] then
   if ARGV[4] ~= '' and redis.call('GET', KEYS[7]) ~= ARGV[4] then return 'fenced' end
@@ -102,6 +106,15 @@ end
 if plan.guarded then
   if (redis.call('GET', KEYS[4]) or '') ~= ARGV[1] or large(KEYS[1]) then return 'moved' end
   if fingerprint(redis.call('HGETALL', KEYS[1]), redis.call('HGETALL', KEYS[2])) ~= ARGV[2] then return 'moved' end
+end
+-- First, for it is the only write that may fail: a stream that somebody has spoiled takes no entry.
+for _, entry in ipairs(unrecorded and {} or plan.audit) do
+  local added = redis.pcall('XADD', KEYS[5], 'MAXLEN', '~', ${AUDIT_LENGTH}, '*', 'who', entry.who, 'reason', entry.reason,
+    'revision', entry.revision, 'status', entry.status, 'changes', entry.changes)
+  if type(added) == 'table' and added.err then
+    if plan.mustRecord then return added end
+    unrecorded = added
+  end
 end
 if plan.accepted then
   for _, name in ipairs(plan.remove) do redis.call('HDEL', KEYS[1], name) end
@@ -115,11 +128,7 @@ end
 if ARGV[4] then
   redis.call('HSET', KEYS[6], 'version', ARGV[6], 'fence', ARGV[7], 'digest', ARGV[8], 'text', ARGV[9])
 end
-for _, entry in ipairs(plan.audit) do
-  redis.call('XADD', KEYS[5], 'MAXLEN', '~', ${AUDIT_LENGTH}, '*', 'who', entry.who, 'reason', entry.reason,
-    'revision', entry.revision, 'status', entry.status, 'changes', entry.changes)
-end
-return 'done'
+return unrecorded and 'unrecorded' or 'done'
 `);
 
 /**

@@ -37,12 +37,15 @@ export class World {
   /** Before the leader's last write; undefined: somebody else has written since. */
   #before: InForce | undefined;
   #ranHere = new Set<string>();
+  #leaders = 1;
   readonly #hooksBegun = new Set<string>();
   /** Time that the present step's settings have been in force. */
   #credit = 0;
   /** Since a rollback began and before a person has begun anew. */
-  over = false;
+  #over = false;
   #runs = 1;
+  /** Every status that was ever written. */
+  readonly visited = new Set<string>();
 
   constructor(plan: Plan, others: Readonly<Record<string, number>>) {
     this.plan = plan;
@@ -56,6 +59,10 @@ export class World {
 
   get rollout(): Rollout {
     return readRollout(this.text);
+  }
+
+  get #leader(): string {
+    return `leader-${this.#leaders}`;
   }
 
   get newId(): string {
@@ -87,6 +94,11 @@ export class World {
       figuresAgeMs: sight.figuresAgeMs,
       stable: sight.stable === undefined ? undefined : { healthy: sight.stable, detail: "" },
       requestsPerSecond: sight.requestsPerSecond,
+      self: this.#leader,
+      alive: [this.#leader],
+      hookLimits: {},
+      clockOffMs: undefined,
+      silent: [],
     };
   }
 
@@ -101,7 +113,10 @@ export class World {
       "equal arguments give equal answers",
     );
     this.#judge(rollout, seen, next);
-    if (sight.death !== "none") this.#ranHere = new Set();
+    if (sight.death !== "none") {
+      this.#ranHere = new Set();
+      this.#leaders++;
+    }
     if (next.kind === "stay" || sight.death === "before") return;
     this.#save(next.rollout, next.kind === "write" ? next.fields : undefined);
     if (next.kind !== "hook" || !("rollback" in next.rollout.state)) return;
@@ -116,7 +131,7 @@ export class World {
     const before = this.rollout;
     const after = hookEnded(before, index, { status, ms: 5, detail: "" });
     const was = "rollback" in before.state ? before.state.rollback.hooks[index]?.status : undefined;
-    assert.equal(after === before, was !== "running" || before.state.status !== "rolling-back", "only what runs ends");
+    assert.equal(after === before, was !== "running" && was !== "unknown", "only what was begun ends");
     this.#save(after, undefined);
   }
 
@@ -150,11 +165,10 @@ export class World {
     this.#save(acted.rollout, acted.fields);
     if (acted.rollout.id !== rollout.id) {
       this.#runs++;
-      this.over = false;
+      this.#over = false;
     } else if ("step" in rollout.state && "step" in acted.rollout.state && acted.rollout.state.step > rollout.state.step) {
       assert.equal(acted.rollout.state.step, rollout.state.step + 1);
     }
-    if (acted.rollout.state.status === "rolling-back") this.over = true;
     return true;
   }
 
@@ -165,9 +179,8 @@ export class World {
     const nowhere = state.status === "completed" && seen.stable?.healthy === false;
     if (!("rollback" in state) && fails && !nowhere) {
       assert.equal(next.kind === "write" && next.rollout.state.status, "rolling-back", "a trigger that fails rolls back at once");
-      this.over = true;
     }
-    if (this.over) assert.ok(next.kind === "stay" || "rollback" in next.rollout.state, "after a rollback only a person begins anew");
+    if (this.#over) assert.ok(next.kind === "stay" || "rollback" in next.rollout.state, "after a rollback only a person begins anew");
     if (state.status === "held" && (state.cause === "pause" || state.edited === true) && next.kind === "write") {
       assert.ok(["held", "rolling-back"].includes(next.rollout.state.status), "a pause, and a hand on the figures, is ended by a person");
     }
@@ -233,7 +246,7 @@ export class World {
     const step = this.plan.steps[state.step];
     if (step === undefined || stays.at(-1)?.to !== undefined || this.#credit < step.dwellMs) return false;
     const triggers = seen.triggers.every(
-      ({ check, verdict: { verdict } }) => verdict === "pass" || (verdict === "no-data" && !check.required),
+      ({ check, verdict: { verdict } }) => verdict === "pass" || (verdict !== "fail" && !check.required),
     );
     const gates = seen.gates.every(({ verdict }) => verdict.verdict === "pass");
     const people = new Set(approvals.map(({ who }) => who));
@@ -258,6 +271,8 @@ export class World {
     const { id, state } = this.rollout;
     const same = id === rollout.id && "step" in state && "step" in rollout.state && state.step === rollout.state.step;
     if (!same) this.#credit = 0;
+    if ("rollback" in rollout.state) this.#over = true;
+    this.visited.add(rollout.state.status);
     this.text = writeRollout(rollout);
     this.#write(fields);
   }

@@ -113,6 +113,11 @@ export function seenWell(rollout: Rollout, more: Partial<Seen> = {}): Seen {
     figuresAgeMs: 1_000,
     stable: { healthy: true, detail: "" },
     requestsPerSecond: 20,
+    self: "one",
+    alive: undefined,
+    hookLimits: {},
+    clockOffMs: undefined,
+    silent: [],
     ...more,
   };
 }

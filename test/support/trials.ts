@@ -26,7 +26,19 @@ export function tableOf(candidate: Partial<ArmFigures>, stable: Partial<ArmFigur
 }
 
 export function evidenceOf(some: Partial<Evidence>): Evidence {
-  return { from: 0, to: 10_000, tables: [], pieces: [], strata: [], overall: undefined, businessPieces: [], signals: [], ...some };
+  return {
+    from: 0,
+    to: 10_000,
+    tables: [],
+    pieces: [],
+    strata: [],
+    overall: undefined,
+    businessPieces: [],
+    signals: [],
+    routes: [],
+    segments: [],
+    ...some,
+  };
 }
 
 /** Durations one by one. */

@@ -112,8 +112,10 @@ export class FakeStreams {
   entries: { readonly id: string; readonly text: string }[] = [];
   #next = 0;
 
-  publish(instance: string, text: string): void {
-    this.windows.push({ id: this.#id(), instance, text });
+  /** `at` is the store's time; left out: its ids say nothing of that. */
+  publish(instance: string, text: string, at?: number): void {
+    const id = this.#id();
+    this.windows.push({ id: at === undefined ? id : `${at}-${id}`, instance, text });
   }
 
   append(text: string): string {
@@ -136,12 +138,15 @@ export class FakeStreams {
 /** Business figures that say which span they are of. */
 export class FakeBusiness implements BusinessSource {
   strata: readonly BusinessStratum[] = [];
+  /** Nobody reports anything. */
+  isEmpty = false;
 
   refresh(): Promise<void> {
     return Promise.resolve();
   }
 
   between(from: number, to: number): BusinessFigures {
+    if (this.isEmpty) return { from, to, cells: [], signals: [] };
     const sums = { ...NO_CLUSTERS, users: to - from, y: 1, n: 2 };
     return {
       from,

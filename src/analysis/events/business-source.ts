@@ -1,5 +1,5 @@
 import type { AssignedArm } from "../../core/words.ts";
-import { type EventStore, type MinuteSums, MINUTES_KEPT, type UserSums } from "../../store/event-store.ts";
+import { type EventStore, type MinuteSums, MINUTES_KEPT, type SignalsRead, type UserSums } from "../../store/event-store.ts";
 import {
   type BusinessCell,
   type BusinessFigures,
@@ -77,13 +77,17 @@ class EventsFigures implements EventsSource {
       }
     }
     const start = first * MINUTE_MS;
-    const signals = [...this.#signals.values()].flat().filter(({ at }) => at >= start && at < to);
     return {
       from: start,
       to,
       cells: [...sums.values()].map(({ label, held }) => cellOf(label, held)),
-      signals: signals.toSorted((a, b) => a.at - b.at),
+      signals: [...this.#signals.keys()].flatMap((kind) => this.signalsOf(kind, start, to)).toSorted((a, b) => a.at - b.at),
     };
+  }
+
+  signalsOf(kind: Signal["kind"], from: number, to: number): readonly Signal[] {
+    const held = this.#signals.get(kind) ?? [];
+    return held.filter(({ at }) => at >= from && at < to).toSorted((a, b) => a.at - b.at);
   }
 
   steps(): ReturnType<BusinessSource["steps"]> {
@@ -137,8 +141,8 @@ class EventsFigures implements EventsSource {
 
   async #readSignals(): Promise<void> {
     for (;;) {
-      const { cursor, texts } = await this.#store.signalsAfter(this.#flag, this.#cursor, SIGNALS_AT_ONCE);
-      for (const signal of texts.flatMap(readSignal)) {
+      const { cursor, signals } = await this.#store.signalsAfter(this.#flag, this.#cursor, SIGNALS_AT_ONCE);
+      for (const signal of signals.flatMap(readSignal)) {
         const held = this.#signals.get(signal.kind) ?? [];
         this.#signals.set(signal.kind, held);
         held.push(signal);
@@ -190,7 +194,7 @@ function spansOf(minutes: readonly number[]): readonly { readonly from: number; 
   return spans;
 }
 
-function readSignal(text: string): Signal[] {
+function readSignal({ text, arrivedAt }: SignalsRead["signals"][number]): Signal[] {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -200,5 +204,5 @@ function readSignal(text: string): Signal[] {
   if (typeof value !== "object" || value === null || !("kind" in value && "at" in value && "value" in value)) return [];
   const kind = SIGNAL_KINDS.find((known) => known === value.kind);
   if (kind === undefined || typeof value.at !== "number" || typeof value.value !== "number") return [];
-  return [{ kind, at: value.at, value: value.value, note: "note" in value ? String(value.note) : "" }];
+  return [{ kind, at: value.at, arrivedAt, value: value.value, note: "note" in value ? String(value.note) : "" }];
 }

@@ -1,3 +1,4 @@
+import { setImmediate as othersFirst } from "node:timers/promises";
 import type { Flag } from "../../config/config.ts";
 import type { FlagState } from "../../rollout/flag-state.ts";
 import type { CountedEvent, EventStore } from "../../store/event-store.ts";
@@ -9,7 +10,8 @@ import { attribute, type Attribution, type Surroundings } from "./attribute.ts";
 import type { BusinessEvent, Refusal } from "./event.ts";
 import { HistoryKeeper } from "./history-keeper.ts";
 import { Inbox } from "./inbox.ts";
-import { parseEvents, type ParseOptions } from "./parse.ts";
+import { isOfSystems, parseEvents, type ParseOptions } from "./parse.ts";
+import { Turns } from "./turns.ts";
 import { wireOf } from "./wire.ts";
 
 export interface DeskOptions {
@@ -28,6 +30,8 @@ export interface DeskOptions {
   /** Values of a user key that mean nobody in particular, in lower case. */
   readonly ignoredUsers: readonly string[];
   readonly log: StoreLog;
+  /** Brings up to date what `stepAt` and `state` say. Run for each batch in its turn, not before, so that many batches cost the store no more than few. */
+  readonly prepare?: () => Promise<void>;
   /** How long after its time an event is accepted. Default: 7 days. */
   readonly lateMs?: number;
   /** How long an event waits for an instance that knows its request. Default: 60 s. */
@@ -49,6 +53,28 @@ export interface IngestReport {
   readonly refused: readonly Refusal[];
 }
 
+/** So many batches of this flag are under way and waiting that another one has no place; nothing of it was counted. */
+export class TooBusy extends Error {
+  override readonly name = "TooBusy";
+  /** After how long it is worth trying again, in milliseconds. */
+  readonly retryAfterMs: number;
+
+  constructor(flag: string, retryAfterMs: number) {
+    super(`Too many batches of events of ${flag} are waiting; send it again in ${Math.ceil(retryAfterMs / 1_000)} s`);
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/**
+ * A batch is some hundredths of a second of work for this program and for the store, where rollouts are judged and settings are kept: a flood of them
+ * must leave both room. Reports of systems have places of their own, for a rollback may hang on them.
+ */
+const PEOPLE_TURNS = { atOnce: 2, waiting: 8 };
+const SYSTEM_TURNS = { atOnce: 1, waiting: 8 };
+const RETRY_AFTER_MS = 1_000;
+/** Events that are looked at in one go, so that nothing else waits long. */
+const SLICE = 100;
+
 const DAY_MS = 86_400_000;
 const LATE_MS = 7 * DAY_MS;
 const WAIT_MS = 60_000;
@@ -62,6 +88,8 @@ export class EventDesk {
   readonly #history: HistoryKeeper;
   readonly #inbox: Inbox;
   readonly #log: SparseLog;
+  readonly #people = new Turns(PEOPLE_TURNS);
+  readonly #systems = new Turns(SYSTEM_TURNS);
   #polling: Promise<IngestReport> | undefined;
 
   constructor(options: DeskOptions) {
@@ -76,10 +104,17 @@ export class EventDesk {
   }
 
   /**
-   * Takes the body of `POST /api/events`. Rejects only when the store cannot be had; some of it may have been counted then, and what is sent again
-   * with its id, time or request does not count twice.
+   * Takes the body of `POST /api/events`. Rejects with {@link TooBusy} when too many are waiting, and else only when the store cannot be had; some of
+   * it may have been counted then, and what is sent again with its id, time or request does not count twice.
    */
   async take(body: unknown, who: string): Promise<IngestReport> {
+    const turns = isOfSystems(body) ? this.#systems : this.#people;
+    if (turns.full) throw new TooBusy(this.#options.flag.name, RETRY_AFTER_MS);
+    return turns.run(() => this.#take(body, who));
+  }
+
+  async #take(body: unknown, who: string): Promise<IngestReport> {
+    await this.#options.prepare?.();
     const now = this.#now();
     const { events, refused } = parseEvents(body, this.#parsing(now));
     const around = await this.#surroundings(
@@ -89,7 +124,8 @@ export class EventDesk {
     const counted: CountedEvent[] = [];
     const unknown: BusinessEvent[] = [];
     const all = [...refused];
-    for (const { index, event } of events) {
+    for (const [place, { index, event }] of events.entries()) {
+      if (place % SLICE === 0) await othersFirst();
       const result = attribute(event, around);
       if (result.kind === "counted") counted.push(result.event);
       else if (result.kind === "unknown-request") unknown.push(event);

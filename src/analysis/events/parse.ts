@@ -61,6 +61,17 @@ export function parseEvents(body: unknown, options: ParseOptions): ParsedBatch {
   return { events, refused };
 }
 
+/** Whether a batch holds nothing but signals, as far as one can tell without reading it. Never throws. */
+export function isOfSystems(body: unknown): boolean {
+  const types: readonly string[] = SIGNAL_KINDS;
+  const read = (): boolean => {
+    const given = isRecord(body) ? body["events"] : body;
+    if (!Array.isArray(given) || given.length === 0 || given.length > MOST_EVENTS) return false;
+    return given.every((event: unknown) => isRecord(event) && types.includes(String(event["type"])));
+  };
+  return guarded(read) ?? false;
+}
+
 /** One event. `as`: what it is known by where it has no id of its own. */
 export function parseEvent(
   given: unknown,

@@ -13,9 +13,10 @@ export function boundary(yes: number, no: number, holds: (x: number) => boolean,
 
 /** The least whole number in `from..to` for which something holds that holds for every greater one too; undefined if it holds for none. */
 export function least(from: number, to: number, holds: (k: number) => boolean): number | undefined {
-  if (from > to || !holds(to)) return undefined;
-  let below = from - 1;
-  let found = to;
+  // Expected counts are no whole numbers, and in between there would be no middle.
+  let found = Math.floor(to);
+  if (from > found || !holds(found)) return undefined;
+  let below = Math.ceil(from) - 1;
   while (found - below > 1) {
     const middle = Math.floor((below + found) / 2);
     if (holds(middle)) found = middle;

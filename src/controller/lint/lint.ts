@@ -1,8 +1,8 @@
 import type { Config } from "../../config/config.ts";
 import type { Finding, Problem } from "../../config/problem.ts";
 import type { Plan } from "../plan.ts";
-import type { LintFinding, Raised, Subject } from "./finding.ts";
-import { type Outlook, outlooksOf } from "./outlook.ts";
+import { type LintFinding, type Raised, type Subject, warning } from "./finding.ts";
+import { MOST_RECKONED, type Outlook, outlooksOf, Reckoning } from "./outlook.ts";
 import { lintBudget, lintControls } from "./rules-controls.ts";
 import { lintNames } from "./rules-names.ts";
 import { lintRollback } from "./rules-rollback.ts";
@@ -35,19 +35,28 @@ export function lint(plan: Plan, config: Config | undefined, options: LintOption
 
 export function examine(plan: Plan, config: Config | undefined, { now, locate }: LintOptions): Examined {
   const subject: Subject = { plan, config, flag: config?.flags.find(({ name }) => name === plan.flag), now };
-  const gates = outlooksOf(subject, "gates");
-  const triggers = outlooksOf(subject, "triggers");
+  const reckoning = new Reckoning();
+  const gates = outlooksOf(subject, "gates", reckoning);
+  const triggers = outlooksOf(subject, "triggers", reckoning);
   const raised = [
     ...lintSteps(subject),
     ...lintThresholds(subject),
     ...lintControls(subject),
     ...lintBudget(subject),
     ...lintSamples(subject, gates, triggers),
+    ...lintReckoning(reckoning),
     ...lintRollback(subject),
     ...lintNames(subject),
   ];
   const placed = raised.map((finding) => place(finding, locate));
   return { subject, gates, triggers, findings: placed.toSorted((a, b) => a.line - b.line || a.column - b.column) };
+}
+
+/** What was not looked at is not thereby fine. */
+function lintReckoning({ leftOut }: Reckoning): Raised[] {
+  if (leftOut === 0) return [];
+  const message = `how long checks that compare with the stable arm take was reckoned for ${MOST_RECKONED} of them, each at each step; ${leftOut} more were left out, and nothing is said of when they pass`;
+  return [warning("not-reckoned", [], message, "let fewer checks compare, or have the parts of the plan checked one by one")];
 }
 
 function place(raised: Raised, locate: LintOptions["locate"]): LintFinding {

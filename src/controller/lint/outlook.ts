@@ -1,5 +1,5 @@
 import type { Check } from "../../analysis/check.ts";
-import { type Assumed, observationsNeeded } from "../../analysis/stats/time-to-decide.ts";
+import { type Assumed, type Needed, observationsNeeded } from "../../analysis/stats/time-to-decide.ts";
 import { METRIC_FACTS } from "../plan-file/metric-facts.ts";
 import type { Step } from "../plan.ts";
 import type { Subject } from "./finding.ts";
@@ -83,6 +83,47 @@ function divided(rate: number | undefined, ms: number): number | undefined {
   return rate === undefined ? undefined : rate / ms;
 }
 
+/**
+ * How many comparisons with the stable arm are reckoned, the dearest thing of all: tens of milliseconds each, on the thread that also judges rollouts.
+ * Plans of this size have some thirty.
+ */
+export const MOST_RECKONED = 60;
+
+/** Reckons what checks need, equal ones once, and of those that compare only so many. */
+export class Reckoning {
+  readonly #most: number;
+  readonly #known = new Map<string, Needed>();
+  #compared = 0;
+  #leftOut = 0;
+
+  constructor(most = MOST_RECKONED) {
+    this.#most = most;
+  }
+
+  /** How often the answer was that there was too much to reckon. */
+  get leftOut(): number {
+    return this.#leftOut;
+  }
+
+  /** Undefined: there was too much before. */
+  needed(check: Check, assumed: Assumed): Needed | undefined {
+    const { metric, of, limit, window, minSample, risk } = check;
+    const compares = of !== "candidate";
+    // Without a comparison it is all the same how many users are on the other arm.
+    const key = JSON.stringify([metric, of, limit, window.kind === "last", minSample, risk, assumed.candidate, compares && assumed]);
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    if (compares && this.#compared >= this.#most) {
+      this.#leftOut++;
+      return undefined;
+    }
+    if (compares) this.#compared++;
+    const needed = observationsNeeded(check, assumed);
+    this.#known.set(key, needed);
+    return needed;
+  }
+}
+
 export interface Outlook {
   readonly placed: Placed;
   readonly step: number;
@@ -100,18 +141,24 @@ export interface Outlook {
  * One for each gate and trigger at each step where it applies and can be reckoned. Growing windows are taken to begin with the step; those
  * that begin with the rollout are at least as fast.
  */
-export function outlooksOf(subject: Subject, kind: "gates" | "triggers"): readonly Outlook[] {
+export function outlooksOf(subject: Subject, kind: "gates" | "triggers", reckoning: Reckoning): readonly Outlook[] {
   const { plan } = subject;
   return (kind === "gates" ? gatesOf(plan) : triggersOf(plan)).flatMap((placed) =>
     plan.steps.flatMap((step, index) => {
       if (placed.step !== undefined && placed.step !== index) return [];
-      const outlook = outlookOf(subject, placed, index, step);
+      const outlook = outlookOf(subject, placed, { index, step, reckoning });
       return outlook === undefined ? [] : [outlook];
     }),
   );
 }
 
-function outlookOf(subject: Subject, placed: Placed, index: number, step: Step): Outlook | undefined {
+interface At {
+  readonly index: number;
+  readonly step: Step;
+  readonly reckoning: Reckoning;
+}
+
+function outlookOf(subject: Subject, placed: Placed, { index, step, reckoning }: At): Outlook | undefined {
   const { check } = placed;
   const rates = ratesOf(subject, check, step);
   const expected = expectedOf(subject, check);
@@ -119,7 +166,7 @@ function outlookOf(subject: Subject, placed: Placed, index: number, step: Step):
   const compares = check.of !== "candidate";
   if (compares && rates.stable <= 0) return undefined;
   const time = (candidate: number, stable: number): number => Math.max(candidate / rates.candidate, compares ? stable / rates.stable : 0);
-  const needed = expected === undefined ? undefined : observationsNeeded(check, { ...expected, share: shareOf(step) });
+  const needed = expected === undefined ? undefined : reckoning.needed(check, { ...expected, share: shareOf(step) });
   return {
     placed,
     step: index,

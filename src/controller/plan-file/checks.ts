@@ -14,6 +14,7 @@ import { readLimit, window } from "./scalars.ts";
 export function checkPlan(data: Raw): Finding[] {
   const common = listOf(data["gates"]);
   return [
+    ...checkNumber(data),
     ...checkSteps(listOf(data["steps"])),
     ...checkEach("gate", common, ["gates"]),
     ...checkNames(common, ["gates"], []),
@@ -27,6 +28,17 @@ export function checkPlan(data: Raw): Finding[] {
     ...checkOnce(listOf(mappingOf(data["rollback"])["hooks"]), ["rollback", "hooks"], "a hook runs once"),
     ...checkOnce(listOf(mappingOf(data["calendar"])["days"]), ["calendar", "days"], "keep one"),
   ];
+}
+
+/** Each is judged every second. */
+const MOST_CHECKS = 200;
+
+function checkNumber(data: Raw): Finding[] {
+  const own = listOf(data["steps"]).map((step) => listOf(mappingOf(step)["gates"]));
+  const count = [listOf(data["gates"]), listOf(data["triggers"]), ...own].reduce((sum, checks) => sum + checks.length, 0);
+  return count <= MOST_CHECKS
+    ? []
+    : [{ path: [], message: `has ${count} gates and triggers, steps' own gates included; a plan has ${MOST_CHECKS} at most` }];
 }
 
 function checkSteps(steps: readonly unknown[]): Finding[] {
@@ -153,6 +165,8 @@ const LASTING = duration({ min: 0, max: 86_400_000 });
 function checkDuration(metric: Metric, raw: Raw, path: Path): Finding[] {
   const lasting = readScalar(LASTING, raw["for"] ?? "0");
   if ("wrong" in lasting || lasting.value === 0) return [];
+  if (metric === "security" || metric === "sessions_lost")
+    return [{ path: [...path, "for"], message: `says nothing of ${metric}, which is counted whenever it is told; leave for: out` }];
   const span = raw["window"] === undefined ? { value: defaultWindow("trigger", metric, lasting.value) } : readScalar(window, raw["window"]);
   if ("wrong" in span || span.value.kind === "last") return [];
   const has =

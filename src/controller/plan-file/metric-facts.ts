@@ -18,6 +18,7 @@ export interface MetricFacts {
 }
 
 const MINUTE_MS = 60_000;
+const DAY_MS = 86_400_000;
 
 const ALL = ["candidate", "ratio", "difference"] as const;
 const ALONE = ["candidate"] as const;
@@ -80,7 +81,9 @@ export const RISK = { gate: 0.05, trigger: 0.001 } as const;
 /** The window of a check that names none. */
 export function defaultWindow(kind: "gate" | "trigger", metric: Metric, forMs: number): Window {
   const { family } = METRIC_FACTS[metric];
-  if (kind === "gate" || family === "people" || metric === "sessions_lost" || metric === "security") return { kind: "step" };
+  // It may be found out hours later, in another step.
+  if (metric === "sessions_lost" || metric === "security") return { kind: "last", ms: DAY_MS };
+  if (kind === "gate" || family === "people") return { kind: "step" };
   if (metric === "data_integrity") return { kind: "last", ms: Math.max(forMs, 5 * MINUTE_MS) };
   // A trigger that must last is also looked at piece by piece.
   return { kind: "last", ms: forMs === 0 ? MINUTE_MS : Math.min(forMs, MINUTE_MS) };

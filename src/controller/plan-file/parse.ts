@@ -22,6 +22,20 @@ export type ParsedPlan =
   | { readonly plan: Plan; readonly warnings: readonly Problem[]; readonly locate: (finding: Finding) => Problem }
   | { readonly problems: readonly Problem[] };
 
+/** Far more than two hundred checks take. The time to read a mapping grows with the square of its keys, and plans are read where rollouts are judged. */
+const MOST_CHARACTERS = 65_536;
+const MOST_PARTS = 5_000;
+const TOO_LARGE = `is larger than any plan need be: more than 64 KiB, or more than ${MOST_PARTS.toLocaleString("en")} keys, values and lines`;
+
+/** Ends of lines, of keys and of entries: no fewer than the text has keys. */
+function partsOf(text: string): number {
+  let parts = 0;
+  for (let at = 0; at < text.length; at++) if (SEPARATORS.has(text.charCodeAt(at))) parts++;
+  return parts;
+}
+
+const SEPARATORS: ReadonlySet<number> = new Set(["\n", "\r", ":", ",", "?"].map((mark) => mark.charCodeAt(0)));
+
 /** The names that plans may use with this configuration. */
 export function namesOf(config: Pick<Config, "flags" | "routes" | "hooks">): KnownNames {
   return {
@@ -36,19 +50,22 @@ export function namesOf(config: Pick<Config, "flags" | "routes" | "hooks">): Kno
 
 /** Reads the text of a plan file. Never throws. */
 export function parsePlan(text: string, { environment = {}, flags, hooks }: PlanSurroundings = {}): ParsedPlan {
+  if (text.length > MOST_CHARACTERS || partsOf(text) > MOST_PARTS) return { problems: [whole(TOO_LARGE)] };
   const tree = readTree(text, environment);
-  if (tree.broken) return { problems: inOrder(tree.problems) };
+  if (tree.broken) return { problems: firstOf(inOrder(tree.problems)) };
   if (tree.data === null || tree.data === undefined) return { problems: [whole("is empty; a plan has a name, a flag and steps")] };
   if (!isMapping(tree.data)) return { problems: [whole("is not a mapping; expected keys such as name:, flag: and steps:")] };
   const { data } = tree;
   const parsed = planSchema.safeParse(data);
+  const issues = parsed.success ? [] : parsed.error.issues;
   const findings = [
-    ...(parsed.success ? [] : parsed.error.issues.flatMap((issue) => findingsOfIssue(issue, data))),
+    ...issues.flatMap((issue) => findingsOfIssue(issue, data)),
     ...checkPlan(data),
     ...checkAgainst(data, { flags, hooks }),
   ];
   const problems = [...tree.problems, ...withoutEchoes(findings.map(tree.locate), tree.problems)];
-  if (problems.length > 0 || !parsed.success) return { problems: inOrder(problems) };
+  const untold = issues.reduce((sum, issue) => sum + (issue.code === "unrecognized_keys" ? issue.keys.slice(MOST_PROBLEMS).length : 0), 0);
+  if (problems.length > 0 || !parsed.success) return { problems: firstOf(inOrder(problems), untold) };
   return { plan: compilePlan(parsed.data), warnings: [], locate: tree.locate };
 }
 
@@ -78,7 +95,7 @@ function whole(message: string): Problem {
 function findingsOfIssue(issue: z.core.$ZodIssue, data: unknown): Finding[] {
   if (issue.code !== "unrecognized_keys") return findingsOf([issue], data);
   const path = issue.path.map((part) => (typeof part === "symbol" ? String(part) : part));
-  return issue.keys.map((key) => ({ path: [...path, key], message: unknownKey(path, key), at: "key" as const }));
+  return issue.keys.slice(0, MOST_PROBLEMS).map((key) => ({ path: [...path, key], message: unknownKey(path, key), at: "key" as const }));
 }
 
 function unknownKey(path: Path, key: string): string {
@@ -112,6 +129,19 @@ function withoutEchoes(problems: readonly Problem[], earlier: readonly Problem[]
     said.add(key);
     return true;
   });
+}
+
+/** Nobody reads more at once, and to find the word that was meant takes its time. */
+const MOST_PROBLEMS = 50;
+
+/** The first ones and how many more there are; `untold`: of those that are not among them at all. */
+function firstOf(problems: readonly Problem[], untold = 0): readonly Problem[] {
+  const more = problems.slice(MOST_PROBLEMS).length + untold;
+  if (more === 0) return problems;
+  return [
+    ...problems.slice(0, MOST_PROBLEMS),
+    whole(`has ${more} more ${more === 1 ? "problem" : "problems"}, which are told when these are gone`),
+  ];
 }
 
 function inOrder(problems: readonly Problem[]): Problem[] {

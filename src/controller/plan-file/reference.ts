@@ -47,7 +47,7 @@ Both are written as the limit within which all is well. A verdict is \`pass\` (s
 
 How limits are written follows from the metric: shares with their sign (\`1%\`), durations with their unit (\`150ms\`, \`1s\`), counts as
 whole numbers, ratios as a percentage of the stable arm's figure (\`110%\` is ten per cent more), differences with their sign (\`-2%\` is
-two points less). Other values are written as in the [configuration](configuration.md); no environment variable is filled in.
+two points less). A plan has at most 200 gates and triggers, and 64 KiB. Other values are written as in the [configuration](configuration.md); no environment variable is filled in.
 `;
 
 const LINTER = `## The linter
@@ -60,6 +60,7 @@ meant. Figures come from \`expects\`; what it leaves out is not reckoned, and wi
 | \`steps-rise\`, \`step-zero\`, \`step-over\`, \`last-below-100\` | shares that do not rise, nobody, more than everybody, an end below 100 % |
 | \`dwell-missing\`, \`for-over-dwell\` | a step without a time of its own; a trigger that must last longer than its step |
 | \`within\`, \`within-calendar\`, \`within-gates\` | the time allowed is less than the steps take: by themselves, with the calendar, with what gates need |
+| \`not-reckoned\` | so many comparisons that the time of the last ones was not reckoned |
 | \`phase\` | an experiment at each step does not fit into the time |
 | \`calendar-never\`, \`freeze-past\` | a calendar that never opens; a freeze that is over |
 | \`no-gates\`, \`no-triggers\` | time alone moves the share; nothing rolls back |
@@ -109,8 +110,8 @@ const MEANINGS: Readonly<Record<(typeof METRICS)[number], string>> = {
   revenue: "revenue per match",
   data_integrity: "worst share reported by the data sync",
   sync_lag: "lag reported by the data sync; `for`: in every report of that time",
-  sessions_lost: "sum of what was reported lost",
-  security: "incidents of P0 or P1",
+  sessions_lost: "sum of what was reported lost, counted from when it was told (and no later than a day after it happened)",
+  security: "incidents of P0 or P1, counted likewise",
 };
 
 function metricTable(): string {

@@ -51,7 +51,7 @@ const check = {
   at_least: optional(limit, "", "All is well from this on."),
   window: optional(
     window,
-    "Left out: `step` for gates and for what people say; for other triggers the last minute, or as long as `for` if that is shorter (5m for `data_integrity`).",
+    "Left out: `24h` for `security` and `sessions_lost`, counted from when it was told; `step` for gates and for what people say; for other triggers the last minute, or as long as `for` if that is shorter (5m for `data_integrity`).",
     "Which time is looked at: `step` (since the step began), `start` (since the rollout began), or the last so many seconds or minutes.",
   ),
   min_sample: optional(
