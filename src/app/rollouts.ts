@@ -150,6 +150,7 @@ class FlagRollout {
       ignoredUsers: config.identityIgnore,
       log: parts.log,
       lateMs: config.events.lateMs,
+      prepare: () => this.#readDocument(),
     });
     this.engine = new RolloutEngine({
       flag: name,
@@ -269,7 +270,6 @@ class FlagRollout {
   }
 
   async takeEvents(body: unknown, who: string): Promise<IngestReport> {
-    await this.#readDocument();
     return this.#events.take(body, who);
   }
 

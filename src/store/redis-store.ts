@@ -3,6 +3,7 @@ import type { Config, Flag } from "../config/config.ts";
 import type { FlagState } from "../rollout/flag-state.ts";
 import { killField, validate } from "./decide.ts";
 import type { EventStore } from "./event-store.ts";
+import { EventConnection } from "./event-connection.ts";
 import { createRedisEvents } from "./event-store-redis.ts";
 import { describeFault, faultCode, isRefusal, NoAnswer, storeAddress } from "./faults.ts";
 import { FlagFollower, run } from "./flag-follower.ts";
@@ -73,6 +74,8 @@ class RedisStore implements SettingsStore {
   readonly #timing: typeof TIMING;
   readonly #address: string;
   readonly #closing = new AbortController();
+  /** Of their own, so that a flood of events holds up no setting and no rollout. */
+  readonly #eventLine: EventConnection;
   readonly #acknowledged = new Map<string, number>();
   #followers: readonly FlagFollower[];
   #states: FlagState[];
@@ -96,8 +99,9 @@ class RedisStore implements SettingsStore {
       using: (work) => this.#asking(work),
       find: (flag) => this.#find(flag),
     });
+    this.#eventLine = new EventConnection({ store: options.config.store, instance: options.instance });
     this.events = createRedisEvents({
-      using: (work) => this.#asking(work),
+      using: this.#eventLine.using,
       ...(options.prefix === undefined ? {} : { prefix: options.prefix }),
     });
   }
@@ -203,6 +207,7 @@ class RedisStore implements SettingsStore {
       await Promise.race([Promise.allSettled(leaving), session.ended]);
     }
     this.#closing.abort();
+    this.#eventLine.close();
     await this.#following;
     await this.#options.lastGood.settle();
   }
