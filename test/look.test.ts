@@ -120,13 +120,29 @@ t.test("an instance that serves and does not tell what it counts holds the rollo
   t.match(planNext(ROLLOUT, seen, NOW, new Set()), { kind: "write", rollout: { state: { status: "waiting" } }, reasons: [/two/] });
 });
 
-t.test("who resumes after a rollback is told what still fails, and not of incidents that were counted", async (t) => {
+t.test("who resumes after a rollback is told what still fails, and of incidents since, not of those before", async (t) => {
   const lag = checkOf("lag", { metric: "sync_lag", limit: { kind: "at-most", value: 1 } });
-  const rollout = { ...ROLLOUT, plan: { ...PLAN, triggers: [SECURITY, lag] } };
+  const rollback = {
+    step: 0,
+    at: NOW - 10_000,
+    by: "crossfade",
+    why: "leak",
+    trigger: "security",
+    shift: [],
+    traffic: undefined,
+    hooks: [],
+    endedAt: NOW - 9_000,
+    others: {},
+  };
+  const rollout: Rollout = { ...ROLLOUT, plan: { ...PLAN, triggers: [SECURITY, lag] }, state: { status: "rolled-back", rollback } };
   const late: Signal = { kind: "sync_lag", at: NOW - 500, arrivedAt: NOW - 500, value: 30, note: "" };
-  const judged = await lookAtReports(rollout, sources({ business: () => reports([INCIDENT, late]) }), NOW);
-  t.match(judged, [{ check: { name: "lag" }, verdict: { verdict: "fail" } }]);
-  t.equal(judged.length, 1);
+  const before: Signal = { ...INCIDENT, at: NOW - 20_000, arrivedAt: NOW - 20_000 };
+  const verdicts = async (signals: readonly Signal[]): Promise<Record<string, string>> => {
+    const judged = await lookAtReports(rollout, sources({ business: () => reports(signals) }), NOW);
+    return Object.fromEntries(judged.map(({ check, verdict }) => [check.name, verdict.verdict]));
+  };
+  t.match(await verdicts([before, late]), { lag: "fail", security: "pass" });
+  t.match(await verdicts([before, INCIDENT]), { security: "fail" });
 });
 
 t.test("a webhook's word counts while it is fresh, at the step at which it was asked, and under one lead", async (t) => {

@@ -87,14 +87,22 @@ export async function look(rollout: Rollout, sources: Sources, now: number): Pro
 }
 
 /**
- * Triggers that go by what is reported now and can still fail after a rollback, when the candidate gets no requests: for whoever wants to resume.
- * Incidents that were counted once do not count again.
+ * Triggers that go by what is reported and can still fail after a rollback, when the candidate gets no requests: for whoever wants to resume.
+ * Of incidents only those count that were told since the rollback: the others are why it was made, or were looked at then.
  */
 export async function lookAtReports(rollout: Rollout, sources: Sources, now: number): Promise<readonly Judged[]> {
-  const lasting = rollout.plan.triggers.filter(
-    ({ metric, window }) => window.kind === "last" && metric !== "security" && metric !== "sessions_lost",
-  );
-  return judgeReports(lasting, rollout, sources, now);
+  const { state, plan } = rollout;
+  const since = "rollback" in state ? state.rollback.at : rollout.startedAt;
+  const lasting = plan.triggers.filter(({ metric, window }) => window.kind === "last" && !isIncident(metric));
+  const incidents = plan.triggers.filter(({ metric }) => isIncident(metric));
+  return [
+    ...(await judgeReports(lasting, rollout, sources, now)),
+    ...(await judgeReports(incidents, { ...rollout, startedAt: since }, sources, now)),
+  ];
+}
+
+function isIncident(metric: Check["metric"]): boolean {
+  return metric === "security" || metric === "sessions_lost";
 }
 
 function fires(judged: readonly Judged[]): boolean {
