@@ -353,10 +353,14 @@ for (const [engine, create] of ENGINES) {
       await postUntil(proxy, () => proxy.status().state === "open");
       v2.answer = well;
       const before = v2.requests.length;
+      const unjudged = (): number => proxy.recorder.unjudged.filter((upstream) => upstream === CANDIDATE).length;
+      const unjudgedBefore = unjudged();
       const kinds = await postUntil(proxy, () => proxy.status().state === "returning");
-      t.equal(v2.requests.length - before, 5, "five good probes, and nobody besides");
+      // A probe during which this thread was held up says nothing, and is followed by another one.
+      const probes = 5 + unjudged() - unjudgedBefore;
+      t.equal(v2.requests.length - before, probes, "five good probes, and nobody besides");
       t.same(Object.keys(kinds).sort(), ["v1 breaker", "v2 -"]);
-      t.equal(kinds["v2 -"], 5, "a probe is served like any other");
+      t.equal(kinds["v2 -"], probes, "a probe is served like any other");
       t.equal(proxy.status().openings, 1);
     });
 
