@@ -284,6 +284,12 @@ t.test("following any history, what is accepted is always valid in itself", asyn
   t.pass();
 });
 
+t.test("words that every object knows are no values", async (t) => {
+  for (const word of ["__proto__", "constructor", "toString"]) {
+    t.match(readFields(BASE, { enabled: word }), { settings: { enabled: BASE.enabled }, rejections: [{ field: "enabled", value: word }] });
+  }
+});
+
 t.test("fieldsOf writes what readFields reads back", async (t) => {
   t.strictSame(fieldsOf(BASE), {
     enabled: "true",

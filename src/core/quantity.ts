@@ -75,5 +75,7 @@ const BOOLEANS: Readonly<Record<string, boolean>> = {
 
 /** `true`, `1`, `on`, `yes` and their opposites, in any case. */
 export function parseSwitch(text: string): boolean | undefined {
-  return BOOLEANS[text.trim().toLowerCase()];
+  const word = text.trim().toLowerCase();
+  // Every object has members by other names, `__proto__` for one.
+  return Object.hasOwn(BOOLEANS, word) ? BOOLEANS[word] : undefined;
 }
