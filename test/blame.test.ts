@@ -14,11 +14,12 @@ const BUSY_MS = 200;
 /** Two backends on a thread of their own: the stable one answers at once; the candidate says that it has been asked, and answers 20 ms later as the path wants. */
 const BACKENDS = `
 const { createServer } = require("node:http");
-const { parentPort } = require("node:worker_threads");
+const { parentPort, workerData } = require("node:worker_threads");
 const stable = createServer((req, res) => { req.resume(); res.end('{"by":"v1"}'); });
 const candidate = createServer((req, res) => {
   req.resume();
   parentPort.postMessage("asked");
+  res.on("finish", () => { Atomics.add(workerData, 0, 1); Atomics.notify(workerData, 0); });
   setTimeout(() => {
     if (req.headers["x-wanted"] === "reset") return res.destroy();
     res.statusCode = req.headers["x-wanted"] === "error" ? 500 : 200;
@@ -32,12 +33,15 @@ stable.listen(0, "127.0.0.1", () => candidate.listen(0, "127.0.0.1", () =>
 interface Watched {
   readonly recorder: Recorder;
   status(): GuardStatus;
+  /** Blocks this thread until the candidate has handed its answer over to the system, and for so long at least. */
+  sleepUntilAnswered(ms: number): void;
   /** One request, while whose candidate's answer is awaited this thread does something. */
   request(wanted: "good" | "error" | "reset", meanwhile: () => void): Promise<Answer>;
 }
 
 async function start(t: Test, create: CreateTransport, options: Parameters<typeof splitYaml>[1] = {}): Promise<Watched> {
-  const backends = new Worker(BACKENDS, { eval: true });
+  const answered = new Int32Array(new SharedArrayBuffer(4));
+  const backends = new Worker(BACKENDS, { eval: true, workerData: answered });
   t.teardown(() => backends.terminate());
   const [[stable, candidate]] = (await once(backends, "message")) as [[number, number]];
   const yaml = splitYaml({ stable: `http://127.0.0.1:${stable}`, candidate: `http://127.0.0.1:${candidate}` }, options);
@@ -64,6 +68,10 @@ async function start(t: Test, create: CreateTransport, options: Parameters<typeo
   return {
     recorder,
     status: () => guard.status(sharedMs()),
+    sleepUntilAnswered(ms) {
+      Atomics.wait(answered, 0, 0);
+      beBusy(ms);
+    },
     async request(wanted, meanwhile) {
       const asked = once(backends, "message");
       const answer = ask(`http://127.0.0.1:${port}/api/match`, {
@@ -124,9 +132,8 @@ for (const [engine, create] of ENGINES) {
     });
 
     t.test("an answer that had come before response_time is not late because this thread was", async (t) => {
-      // Long enough for the backend to answer meanwhile on a machine that is busy itself.
       const proxy = await start(t, create, { responseTime: "500ms" });
-      const answer = await proxy.request("good", () => beBusy(1_000));
+      const answer = await proxy.request("good", () => proxy.sleepUntilAnswered(600));
       t.equal(answer.headers["x-crossfade-served-by"], "v2");
       t.equal(answer.headers["x-crossfade-fallback"], undefined);
       t.same(proxy.recorder.fallbacks, []);

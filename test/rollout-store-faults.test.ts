@@ -108,7 +108,7 @@ t.test("kill -9 of who saves: document, settings and audit stand all together or
 t.test(
   "SIGKILL of Redis in the middle of saves: what it finds on its disk again is whole, and what was acknowledged comes back",
   async (t) => {
-    const redis = await server(t, { args: ["--appendonly", "yes", "--appendfsync", "everysec"] });
+    const redis = await server(t, { args: ["--appendonly", "yes", "--appendfsync", "always"] });
     let a = await open(t, at(redis), "a");
     let version = 0;
     for (let round = 0; round < 4; round++) {

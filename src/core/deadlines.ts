@@ -31,9 +31,12 @@ export class Deadline {
   }
 }
 
-/** Calls back once, `ms` from now or later, when the sockets have been looked at; returns how to take it back. */
+/**
+ * Calls back once, `ms` from now or later, when the sockets have been looked at; returns how to take it back. The callback learns how many
+ * milliseconds ago that look began: what has arrived since then may not have been heard yet.
+ */
 export interface Ticker {
-  tick(callback: () => void, ms: number): () => void;
+  tick(callback: (agoMs: number) => void, ms: number): () => void;
 }
 
 /**
@@ -44,11 +47,12 @@ export const loopTicker: Ticker = {
   tick(callback, ms) {
     let turn: NodeJS.Immediate | undefined;
     if (ms === 0) {
-      turn = setImmediate(callback);
+      turn = setImmediate(callback, 0);
       return () => clearImmediate(turn);
     }
     const timer = setTimeout(() => {
-      turn = setImmediate(callback);
+      const began = performance.now();
+      turn = setImmediate(() => callback(performance.now() - began));
     }, ms);
     return () => {
       clearTimeout(timer);
@@ -130,11 +134,14 @@ export class Deadlines {
     this.#open--;
   }
 
-  /** Fires what is due. The timer calls it; tests with a clock of their own call it themselves. */
-  expire(now = this.#now()): void {
+  /**
+   * Fires what was due when the sockets were last looked at. The timer calls it; tests with a clock of their own call it themselves.
+   * What a look at the sockets itself took, long as it may be, makes nothing late: whose answer came meanwhile is heard by the next look.
+   */
+  expire(now = this.#now(), looked = now): void {
     this.lately = now;
     for (const [length, { ends }] of this.#queues) {
-      for (let due = ends.next; due !== undefined && due !== ends && due.at <= now; due = ends.next) {
+      for (let due = ends.next; due !== undefined && due !== ends && due.at <= looked; due = ends.next) {
         this.clear(due);
         due.owner?.expired(now);
       }
@@ -164,7 +171,7 @@ export class Deadlines {
     this.#cancel ??= this.#ticker.tick(this.#look, this.#tickMs);
   }
 
-  readonly #look = (): void => {
+  readonly #look = (agoMs: number): void => {
     this.#cancel = undefined;
     const now = this.#now();
     const due = this.#woundAt + this.#tickMs;
@@ -172,7 +179,7 @@ export class Deadlines {
       this.#stalledFrom = due;
       this.#stalledTo = now;
     }
-    this.expire(now);
+    this.expire(now, now - agoMs);
     if (this.#open > 0 && this.#cancel === undefined) this.#wind(this.#now());
   };
 }
