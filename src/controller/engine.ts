@@ -4,12 +4,11 @@ import type { DocumentWrite, Lease, RolloutStore } from "../store/rollout-store.
 import { DocumentConflict, Fenced } from "../store/rollout-store.ts";
 import { RevisionConflict, StoreUnavailable } from "../store/store.ts";
 import type { Log } from "../telemetry/log.ts";
+import { Aftermath } from "./aftermath.ts";
 import { GateWebhooks } from "./gate-webhooks.ts";
-import { type HookPayload, runHook } from "./hooks.ts";
 import { look, type Sources } from "./look.ts";
 import { type Next, type Seen } from "./next.ts";
-import { hookEnded, planNext, trafficSeen } from "./plan-next.ts";
-import { hookKey } from "./rolling-back.ts";
+import { planNext } from "./plan-next.ts";
 import type { Rollout, TrafficReport } from "./rollout.ts";
 import { readRollout, writeRollout } from "./state-text.ts";
 import type { RolloutView } from "./view.ts";
@@ -36,9 +35,6 @@ export interface EngineParts {
 const ARRIVAL_MS = 60;
 /** How long the others may show what the leader saw. */
 const SHOWN_MS = 10_000;
-const MOST_TRIES = 10;
-const LEAST_CONFIRM_MS = 50;
-const CONFIRM_EARLY_MS = 150;
 
 /**
  * Drives the rollout of one flag. Of all instances that run one, the leader acts: it looks every second, asks `planNext` what follows, and
@@ -60,9 +56,7 @@ export class RolloutEngine {
   #view: RolloutView | undefined;
   /** The document as it was last read, so that it need not be parsed each second. */
   #known: { readonly version: number; readonly rollout: Rollout } | undefined;
-  /** Hooks under way here, by rollout and place. */
-  readonly #ranHere = new Set<string>();
-  #confirming: string | undefined;
+  readonly #aftermath: Aftermath;
   readonly #webhooks: GateWebhooks;
   #background = new Set<Promise<void>>();
   #trouble = "";
@@ -71,6 +65,14 @@ export class RolloutEngine {
   constructor(parts: EngineParts) {
     this.#parts = parts;
     this.#now = parts.now ?? Date.now;
+    this.#aftermath = new Aftermath({
+      ...parts,
+      revision: () => parts.sources.inForce().revision,
+      now: this.#now,
+      nudge: () => this.nudge(),
+      inBackground: (work) => this.#inBackground(work),
+      signal: this.#closing.signal,
+    });
     this.#webhooks = new GateWebhooks(parts.flag, parts.hooks, (work) => this.#inBackground(work));
     this.#sources = {
       ...parts.sources,
@@ -203,8 +205,8 @@ export class RolloutEngine {
     if (known === undefined) return false;
     const now = this.#now();
     const seen = await look(known.rollout, this.#sources, now);
-    const next = planNext(known.rollout, seen, this.#now(), this.#ranHere);
-    if (next.kind === "stay") this.#confirmTraffic(known.rollout);
+    const next = planNext(known.rollout, seen, this.#now(), this.#aftermath.ranHere);
+    if (next.kind === "stay") this.#aftermath.confirmTraffic(known.rollout);
     else await this.#write(known, next, lease, seen.inForce.revision);
     // Only now: neither may stand in the way of a rollback.
     const rollout = next.kind === "stay" ? known.rollout : next.rollout;
@@ -246,112 +248,10 @@ export class RolloutEngine {
       const told = { flag, status, step: stepOf(next.rollout), revision, who: next.who };
       if (status === "rolling-back" || status === "held") log.warn(told, next.reason);
       else log.info(told, next.reason);
-      this.#confirmTraffic(next.rollout, revision);
+      this.#aftermath.confirmTraffic(next.rollout, revision);
       return;
     }
-    this.#runHook(next.rollout, next.index);
-  }
-
-  /** Once everybody should be on the stable arm: who runs that? Asked once a rollback, in the background. */
-  #confirmTraffic(rollout: Rollout, revision?: number): void {
-    const { state } = rollout;
-    if (state.status !== "rolling-back" || state.rollback.shift.length > 0 || state.rollback.traffic !== undefined) return;
-    const key = `${rollout.id}/${state.rollback.at}`;
-    if (this.#confirming === key) return;
-    this.#confirming = key;
-    const { flag, log, sources } = this.#parts;
-    const limitMs = rollout.plan.rollback.trafficLimitMs;
-    this.#inBackground(
-      (async () => {
-        // Hooks begin when the limit is over: who is missing shall be known by then.
-        const waitMs = Math.max(LEAST_CONFIRM_MS, limitMs - (this.#now() - state.rollback.at) - CONFIRM_EARLY_MS);
-        const receipt = await this.#parts.confirm(revision ?? sources.inForce().revision, Math.min(limitMs, waitMs));
-        const report = { ...receipt, ms: Math.max(0, this.#now() - state.rollback.at) };
-        await this.#update((current) => (isOf(current, rollout.id, state.rollback.at) ? trafficSeen(current, report) : current));
-        if (report.missing.length === 0) log.info({ flag, ...report }, "rolled back: every instance has confirmed");
-        else log.error({ flag, ...report }, `rolled back, but not confirmed by ${report.missing.join(", ")}`);
-        this.nudge();
-      })().catch((error: unknown) => {
-        this.#confirming = undefined;
-        log.warn({ flag, err: error }, "who has confirmed the rollback could not be recorded; it is tried again");
-      }),
-    );
-  }
-
-  #runHook(rollout: Rollout, index: number): void {
-    const { state } = rollout;
-    if (state.status !== "rolling-back") return;
-    const { flag, hooks, log } = this.#parts;
-    const name = state.rollback.hooks[index]?.name ?? "";
-    const hook = hooks.find((candidate) => candidate.name === name);
-    const { rollback } = state;
-    const key = hookKey(rollout, rollback, index);
-    this.#ranHere.add(key);
-    const payload: HookPayload = {
-      event: "rollback",
-      flag,
-      rollout: rollout.id,
-      plan: rollout.plan.name,
-      step: rollback.step,
-      reason: rollback.why,
-      trigger: rollback.trigger ?? null,
-      by: rollback.by,
-      traffic: rollback.traffic ?? null,
-    };
-    this.#inBackground(
-      (async () => {
-        const result =
-          hook === undefined
-            ? { status: "failed" as const, ms: 0, detail: `the configuration of ${this.#parts.instance} has no hook ${name}` }
-            : await runHook(hook, payload, { drill: false, signal: this.#closing.signal });
-        log[result.status === "done" ? "info" : "error"]({ flag, hook: name, ...result }, `rollback hook ${name}: ${result.status}`);
-        await this.#updateInTheEnd((current) => (isOf(current, rollout.id, rollback.at) ? hookEnded(current, index, result) : current));
-        this.nudge();
-      })().catch((error: unknown) => log.error({ flag, hook: name, err: error }, `the end of hook ${name} could not be recorded`)),
-    );
-  }
-
-  /** As {@link #update}, again until there is nothing to write any more: a store that was away meanwhile must not leave a hook running for ever. */
-  async #updateInTheEnd(change: (rollout: Rollout) => Rollout): Promise<void> {
-    const { signal } = this.#closing;
-    for (;;) {
-      const done = await this.#update(change).then(
-        () => true,
-        (error: unknown) => {
-          if (signal.aborted || !(error instanceof StoreUnavailable)) throw error;
-          return false;
-        },
-      );
-      if (done || signal.aborted) return;
-      await delay(this.#parts.settings.evaluateMs, undefined, { signal }).catch(() => {});
-    }
-  }
-
-  /**
-   * Changes the newest document. Without a lease: what was done here is true whoever leads by now, and the version sees to it that nobody else's
-   * write is lost.
-   */
-  async #update(change: (rollout: Rollout) => Rollout): Promise<void> {
-    const { store, flag } = this.#parts;
-    for (let tries = 0; ; tries++) {
-      try {
-        const stored = await store.load(flag);
-        if (stored === undefined) return;
-        const current = readRollout(stored.text);
-        const changed = change(current);
-        if (changed === current) return;
-        await store.save(flag, {
-          lease: undefined,
-          version: stored.version,
-          text: writeRollout(changed),
-          fields: undefined,
-          by: undefined,
-        });
-        return;
-      } catch (error) {
-        if (!(error instanceof DocumentConflict) || tries >= MOST_TRIES) throw error;
-      }
-    }
+    this.#aftermath.runHook(next.rollout, next.index);
   }
 
   /** For people and for later; a store that refuses it stops nothing. */
@@ -394,11 +294,6 @@ export class RolloutEngine {
     this.#background.add(work);
     void work.finally(() => this.#background.delete(work));
   }
-}
-
-/** Whether it is the rollback of that run, begun at that instant. */
-function isOf({ id, state }: Rollout, run: string, at: number): boolean {
-  return id === run && "rollback" in state && state.rollback.at === at;
 }
 
 /** The step that the traffic is at; undefined while it is being, or has been, rolled back, or once the plan is done. */

@@ -7,9 +7,9 @@ import { assess, type Verdict } from "../resilience/assess.ts";
 import { isJson } from "../resilience/json-valid.ts";
 import type { Judgement } from "../resilience/signs.ts";
 import { LARGEST_ANSWER } from "../store/keyed-answers.ts";
-import type { AttemptEnd } from "../telemetry/arm-layout.ts";
 import type { Call, CallFailure, CallHandler } from "../transport/transport.ts";
-import type { Context } from "./context.ts";
+import { armEndOf } from "./arm-end.ts";
+import type { AttemptOwner, Send } from "./attempt-owner.ts";
 import { HeldBody } from "./held-body.ts";
 import type { Destination } from "./routes.ts";
 import type { Said } from "./said.ts";
@@ -19,41 +19,6 @@ const OBSERVED_BYTES = 262_144;
 
 const NO_TRAILERS: readonly string[] = [];
 const NO_BYTES = new Uint8Array(0);
-
-/** What is sent to whom, and why. */
-export interface Send {
-  readonly to: Destination;
-  readonly said: Said;
-  readonly kind: AttemptKind;
-  readonly again?: Attempt;
-  /** On a connection that has not been used before. */
-  readonly fresh?: boolean;
-}
-
-/** What an attempt tells the exchange it belongs to. */
-export interface AttemptOwner {
-  readonly context: Context;
-  readonly routeIndex: number;
-  readonly segment: number;
-  readonly method: string;
-  readonly floorBp: number;
-  /** A copy of the answer is wanted, also where it is passed on as it comes. */
-  readonly keepsAnswer: boolean;
-  /** The client gets an answer, so no other is needed. */
-  readonly answered: boolean;
-  attemptInformed(attempt: Attempt, status: number, fields: readonly string[]): void;
-  /** The head of an answer that is passed on as it comes. */
-  attemptStarted(attempt: Attempt): void;
-  /** An answer too long to be held back. False: it is not wanted any more. */
-  attemptOverflowed(attempt: Attempt): boolean;
-  attemptData(attempt: Attempt, chunk: Uint8Array): void;
-  attemptEnded(attempt: Attempt): void;
-  attemptFailed(attempt: Attempt, failure: CallFailure): void;
-  /** It is over, otherwise than by a failure of its own; before any of the others that say so. */
-  attemptClosed(attempt: Attempt, outcome: Outcome): void;
-  /** The attempt has used up the time the route gives the candidate. */
-  attemptLate(attempt: Attempt): void;
-}
 
 /**
  * One send to one upstream. `held`: its answer is kept until it is complete and judged. `streaming`: bytes go to the client as they
@@ -368,30 +333,8 @@ export class Attempt implements Expiring, CallHandler {
     if (outcome === "cancelled") return;
     context.meters.attempt(routeIndex, this.to.backend.index, this.kind, outcome, tookMs);
     if (this.stalled) context.meters.unjudged(routeIndex, this.to.backend.index);
-    const end = this.stalled || this.unobserved ? undefined : this.#armEnd(outcome);
+    const end = this.stalled || this.unobserved ? undefined : armEndOf(outcome, this.verdict, this.failure);
     if (end !== undefined) context.meters.armAttempt(routeIndex, this.to.arm, this.owner.segment, end, tookMs);
-  }
-
-  /** How its arm is to be judged by it; undefined: not at all. */
-  #armEnd(outcome: Outcome): AttemptEnd | undefined {
-    const { verdict, failure } = this;
-    if (failure?.unsendable === true) return undefined;
-    switch (outcome) {
-      case "ok":
-        return "ok";
-      case "cancelled":
-      case "refused":
-        return undefined;
-      case "connect-failed":
-        return "unreachable";
-      case "degraded":
-      case "bad-answer":
-        // How good answers are is a figure of its own.
-        if (verdict?.good === false && verdict.sign === "quality") return "ok";
-        return verdict === undefined ? "unavailable" : "defective";
-      default:
-        return "unavailable";
-    }
   }
 }
 
