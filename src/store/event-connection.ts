@@ -1,8 +1,9 @@
-import { Redis, type RedisOptions } from "ioredis";
+import { Redis } from "ioredis";
 import type { Config } from "../config/config.ts";
-import { addressOf, SENTINEL_MS } from "./address.ts";
+import { SENTINEL_MS } from "./address.ts";
 import type { WithSession } from "./event-store.ts";
 import { describeFault, faultCode, isRefusal, NoAnswer, storeAddress } from "./faults.ts";
+import { oneLifeOptions } from "./one-life.ts";
 import type { Script } from "./scripts.ts";
 import { StoreUnavailable } from "./store.ts";
 
@@ -67,7 +68,7 @@ export class EventConnection {
     if (this.#closed) throw new StoreUnavailable("The store was closed.");
     if (this.#failed !== undefined && performance.now() - this.#failed.at < REST_MS)
       throw new StoreUnavailable(describeFault(this.#failed.error, this.#address));
-    const redis = new Redis(this.#settings());
+    const redis = new Redis(oneLifeOptions(this.#options, "events", CONNECT_MS));
     let fault: unknown;
     redis.on("error", (error: unknown) => (fault = error));
     redis.on("sentinelError", (error: unknown) => (fault = error));
@@ -102,24 +103,6 @@ export class EventConnection {
     this.#open = undefined;
     this.#failed = { error, at: performance.now() };
     open.redis.disconnect();
-  }
-
-  #settings(): RedisOptions & { readonly replyMapping: "legacy" } {
-    const { store, instance } = this.#options;
-    return {
-      ...addressOf(store),
-      protocol: 2,
-      replyMapping: "legacy",
-      lazyConnect: true,
-      enableOfflineQueue: false,
-      enableReadyCheck: false,
-      maxRetriesPerRequest: 0,
-      autoResendUnfulfilledCommands: false,
-      retryStrategy: null,
-      connectTimeout: CONNECT_MS,
-      disconnectTimeout: 200,
-      connectionName: `crossfade:${instance.replace(/[^!-~]/g, "_")}:events`,
-    };
   }
 }
 

@@ -1,8 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { Redis, type RedisOptions } from "ioredis";
+import { Redis } from "ioredis";
 import type { Config } from "../config/config.ts";
-import { addressOf, SENTINEL_MS } from "./address.ts";
+import { SENTINEL_MS } from "./address.ts";
 import { faultCode, NoAnswer } from "./faults.ts";
+import { oneLifeOptions } from "./one-life.ts";
 import type { Script } from "./scripts.ts";
 
 export interface AnswersConnectionOptions {
@@ -98,7 +99,12 @@ export class AnswersConnection {
 
   /** Resolves when the connection is over: whether it was of any use. */
   async #oneLine(): Promise<boolean> {
-    const line: Line = { redis: new Redis(this.#settings()), owed: [], fault: undefined, answers: false };
+    const line: Line = {
+      redis: new Redis(oneLifeOptions(this.#options, "answers", CONNECT_MS)),
+      owed: [],
+      fault: undefined,
+      answers: false,
+    };
     const { redis } = line;
     this.#line = line;
     redis.on("error", (error: unknown) => (line.fault ??= error));
@@ -137,24 +143,6 @@ export class AnswersConnection {
       line.owed.shift();
       if (stalled && this.up) this.#options.onUp();
     }
-  }
-
-  #settings(): RedisOptions & { readonly replyMapping: "legacy" } {
-    const { store, instance } = this.#options;
-    return {
-      ...addressOf(store),
-      protocol: 2,
-      replyMapping: "legacy",
-      lazyConnect: true,
-      enableOfflineQueue: false,
-      enableReadyCheck: false,
-      maxRetriesPerRequest: 0,
-      autoResendUnfulfilledCommands: false,
-      retryStrategy: null,
-      connectTimeout: CONNECT_MS,
-      disconnectTimeout: 200,
-      connectionName: `crossfade:${instance.replace(/[^!-~]/g, "_")}:answers`,
-    };
   }
 }
 
