@@ -5,6 +5,7 @@ import { RawRequest } from "../src/http/raw-request.ts";
 import { RawResponse } from "../src/http/raw-response.ts";
 import { headRoom, writeRequestHead, writeResponseHead } from "../src/http/write-head.ts";
 import { decimals, median, table } from "./figures.ts";
+import { wholeNumber } from "./whole-number.ts";
 
 const USAGE = `What reading and writing the heads of HTTP messages costs, and taking bodies out of their chunks.
 
@@ -116,12 +117,6 @@ function measure({ call, bytes }: Case, calls: number, rounds: number): { readon
   const times = Array.from({ length: rounds }, run);
   if (!Number.isFinite(sum)) throw new Error("a call gave no number");
   return { median: median(times), least: Math.min(...times) };
-}
-
-function wholeNumber(name: string, text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value > 0) return value;
-  throw new Error(`--${name}: expected a whole number above 0, got ${JSON.stringify(text)}`);
 }
 
 try {

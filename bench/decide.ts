@@ -4,6 +4,7 @@ import { buildStringSet } from "../src/core/string-set.ts";
 import { decideArm, type Subject } from "../src/rollout/decide.ts";
 import { compileRules } from "../src/rollout/rules.ts";
 import { decimals, median, table } from "./figures.ts";
+import { wholeNumber } from "./whole-number.ts";
 
 const USAGE = `What deciding the arm of a request costs, against the size of a segment's set.
 
@@ -83,12 +84,6 @@ function measure(size: number, decisions: number, rounds: number): Cost {
 
 function* members(size: number): Generator<string> {
   for (let i = 0; i < size; i++) yield `member-${i}`;
-}
-
-function wholeNumber(name: string, text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value > 0) return value;
-  throw new Error(`--${name}: expected a whole number above 0, got ${JSON.stringify(text)}`);
 }
 
 try {

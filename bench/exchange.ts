@@ -10,6 +10,7 @@ import { openLines, type LineWriter } from "../src/telemetry/line-writer.ts";
 import { allocateMeters, createMeters } from "../src/telemetry/worker-meters.ts";
 import { ANSWER_BODY, answerAll, BenchDownstream, BenchRequestHead, createBenchTransport, done } from "./exchange-engine.ts";
 import { decimals, median, table } from "./figures.ts";
+import { wholeNumber } from "./whole-number.ts";
 
 const USAGE = `What a request costs above the engine: routing, identity, split, attempts, fields, figures, access log.
 
@@ -228,12 +229,6 @@ async function measure(it: Case, requests: number, rounds: number): Promise<Cost
 }
 
 const NOBODY = new BenchRequestHead([]);
-
-function wholeNumber(name: string, text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value > 0) return value;
-  throw new Error(`--${name}: expected a whole number above 0, got ${JSON.stringify(text)}`);
-}
 
 try {
   const { values } = parseArgs({

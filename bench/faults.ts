@@ -12,6 +12,7 @@ import { openLines } from "../src/telemetry/line-writer.ts";
 import { allocateMeters, createMeters } from "../src/telemetry/worker-meters.ts";
 import { createTransport } from "../src/transport/create.ts";
 import { decimals, table } from "./figures.ts";
+import { wholeNumber } from "./whole-number.ts";
 
 const DEADLINE_MS = 100;
 const STABLE_MS = 40;
@@ -160,12 +161,6 @@ async function measure(port: number, fault: Fault, requests: number, rate: numbe
 
 function quantile(sorted: readonly number[], share: number): number {
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN;
-}
-
-function wholeNumber(name: string, text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value > 0) return value;
-  throw new Error(`--${name}: expected a whole number above 0, got ${JSON.stringify(text)}`);
 }
 
 /** Requests to each before it is measured, for connections and just-in-time compilers. */

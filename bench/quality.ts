@@ -2,6 +2,7 @@ import { parseArgs } from "node:util";
 import type { Quality } from "../src/config/config.ts";
 import { createJudge, FALLBACK_ALGORITHMS, SIGNS, type SignPaths } from "../src/resilience/signs.ts";
 import { decimals, median, table } from "./figures.ts";
+import { wholeNumber } from "./whole-number.ts";
 
 const USAGE = `What judging a complete answer costs: its quality alone, with every sign of failure, and against JSON.parse.
 
@@ -163,12 +164,6 @@ function measure(calls: readonly (() => unknown)[], count: number, rounds: numbe
     const each = times.map((round) => round[index] ?? Number.NaN);
     return { median: median(each), least: Math.min(...each) };
   });
-}
-
-function wholeNumber(name: string, text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value > 0) return value;
-  throw new Error(`--${name}: expected a whole number above 0, got ${JSON.stringify(text)}`);
 }
 
 /** One line of the table. */

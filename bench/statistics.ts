@@ -15,6 +15,7 @@ import {
   tableOf,
 } from "../test/support/trials.ts";
 import { table } from "./figures.ts";
+import { wholeNumber } from "./whole-number.ts";
 
 const USAGE = `How often verdicts are right and wrong, on made-up traffic whose truth is known.
 
@@ -266,12 +267,6 @@ function latency(runs: number, seed: number): string {
 }
 
 const MEASURES: Readonly<Record<Part, (runs: number, seed: number) => string>> = { healthy, faulty, same, steps, better, latency };
-
-function wholeNumber(name: string, text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value > 0) return value;
-  throw new Error(`--${name}: expected a whole number above 0, got ${JSON.stringify(text)}`);
-}
 
 try {
   const { values } = parseArgs({

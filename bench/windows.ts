@@ -10,6 +10,7 @@ import { parseConfig } from "../src/config/parse.ts";
 import type { Published } from "../src/store/rollout-store.ts";
 import { allocateMeters, createMeters } from "../src/telemetry/worker-meters.ts";
 import { decimals, median, table } from "./figures.ts";
+import { wholeNumber } from "./whole-number.ts";
 
 const USAGE = `What windows of time cost: counting, publishing, keeping and asking.
 
@@ -260,12 +261,6 @@ function countingRows(): string[][] {
     rows.push([`${cells} cells`, decimals(reserved, 1), decimals(resident, 1), decimals(median(times), 0)]);
   }
   return rows;
-}
-
-function wholeNumber(name: string, text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value > 0) return value;
-  throw new Error(`--${name}: expected a whole number above 0, got ${JSON.stringify(text)}`);
 }
 
 try {

@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,15 +6,14 @@ import { Redis } from "ioredis";
 import t, { type Test } from "tap";
 import { createStore } from "../src/store/create.ts";
 import { flagKeys, followedPrefixes } from "../src/store/keys.ts";
-import { createLastGood } from "../src/store/last-good.ts";
 import { createRecordLog, idAfter, isAfter } from "../src/store/record-log.ts";
-import { createRedisStore } from "../src/store/redis-store.ts";
 import { digestOf, documentAfter, type HeldDocument, identOf, reconcile } from "../src/store/rollout-document.ts";
 import { DocumentConflict, type DocumentWrite, Fenced, type Lease } from "../src/store/rollout-store.ts";
 import { InvalidSettings, RevisionConflict, type SettingsStore } from "../src/store/store.ts";
 import type { DocumentView } from "../src/store/view.ts";
 import { startRedis } from "./support/redis.ts";
-import { flagOf, recordLog, type RecordedLog, type StoreWatch, watchStore } from "./support/store-watch.ts";
+import { flagOf, recordLog, watchStore } from "./support/store-watch.ts";
+import { type OpenedStore, storeWorld, type StoreWorld } from "./support/store-world.ts";
 
 const redis = await startRedis();
 const foreign = new Redis(redis.port, { protocol: 2 });
@@ -26,32 +24,9 @@ t.teardown(async () => {
 
 const ALICE = { who: "alice", reason: "it is time" };
 
-interface Opened {
-  readonly store: SettingsStore;
-  readonly watch: StoreWatch;
-}
-
-function redisWorld(t: Test): {
-  readonly keys: ReturnType<typeof flagKeys>;
-  readonly open: (instance: string, log?: RecordedLog) => Promise<Opened>;
-} {
-  const prefix = `test-${randomUUID()}:`;
-  return {
-    keys: flagKeys(prefix, "f", ["beta", "beta_users"]),
-    open: async (instance, log = recordLog()) => {
-      const store = createRedisStore({
-        config: { store: { kind: "redis", url: redis.url }, flags: [flagOf()] },
-        instance,
-        log,
-        prefix,
-        lastGood: createLastGood({ directory: undefined, prefix, log }),
-      });
-      t.teardown(() => store.close());
-      const watch = watchStore();
-      await store.start(watch);
-      return { store, watch };
-    },
-  };
+function redisWorld(t: Test): StoreWorld & { readonly keys: ReturnType<typeof flagKeys> } {
+  const made = storeWorld(t, redis);
+  return { ...made, keys: flagKeys(made.prefix, "f", ["beta", "beta_users"]) };
 }
 
 async function folder(t: Test): Promise<string> {
@@ -60,7 +35,7 @@ async function folder(t: Test): Promise<string> {
   return path;
 }
 
-async function openMemory(t: Test, stateDirectory: string): Promise<Opened> {
+async function openMemory(t: Test, stateDirectory: string): Promise<OpenedStore> {
   const store = createStore({
     config: { store: { kind: "memory" }, flags: [flagOf()], stateDirectory },
     instance: "alone",
@@ -416,7 +391,7 @@ t.test("a person's act and an edit by hand go between the leader's writes, and n
   const { open, keys } = redisWorld(t);
   const [a, b] = [await open("a"), await open("b")];
   const lease = await lead(a.store);
-  const step = async ({ store }: Opened, by: Lease | undefined, field: string): Promise<number> => {
+  const step = async ({ store }: OpenedStore, by: Lease | undefined, field: string): Promise<number> => {
     let conflicts = 0;
     for (let done = 0; done < 40;) {
       const { version, text } = (await store.rollouts.load("f")) ?? { version: 0, text: "" };

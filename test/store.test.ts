@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,12 +11,12 @@ import { isLost, judgeEdit, writeBack } from "../src/store/decide.ts";
 import { FROM_FILE } from "../src/store/held.ts";
 import { followedPrefixes } from "../src/store/keys.ts";
 import { createLastGood } from "../src/store/last-good.ts";
-import { createRedisStore } from "../src/store/redis-store.ts";
 import { stickySecret } from "../src/store/sticky-secret.ts";
 import { InvalidSettings, RevisionConflict, type SettingsStore } from "../src/store/store.ts";
 import { type Fields, sameFields, type View, withFields } from "../src/store/view.ts";
 import { startRedis, until } from "./support/redis.ts";
 import { flagOf, recordLog, type StoreWatch, watchStore } from "./support/store-watch.ts";
+import { storeWorld, type StoreWorld } from "./support/store-world.ts";
 
 const redis = await startRedis();
 const foreign = new Redis(redis.port, { protocol: 2 });
@@ -28,33 +27,14 @@ t.teardown(async () => {
 
 const ME = { who: "tester", reason: "because" };
 
-interface World {
-  readonly prefix: string;
+interface World extends StoreWorld {
   /** Names of the flag's keys. */
   readonly key: (name: string) => string;
-  readonly open: (instance: string) => Promise<{ store: SettingsStore; watch: StoreWatch }>;
 }
 
 function world(t: Test): World {
-  const prefix = `test-${randomUUID()}:`;
-  return {
-    prefix,
-    key: (name) => `${prefix}{f}:${name}`,
-    open: async (instance) => {
-      const log = recordLog();
-      const store = createRedisStore({
-        config: { store: { kind: "redis", url: redis.url }, flags: [flagOf()] },
-        instance,
-        log,
-        prefix,
-        lastGood: createLastGood({ directory: undefined, prefix, log }),
-      });
-      t.teardown(() => store.close());
-      const watch = watchStore();
-      await store.start(watch);
-      return { store, watch };
-    },
-  };
+  const made = storeWorld(t, redis);
+  return { ...made, key: (name) => `${made.prefix}{f}:${name}` };
 }
 
 /** Milliseconds of a share of the sorted figures. */
