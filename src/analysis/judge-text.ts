@@ -67,17 +67,21 @@ function unitOf({ metric, of }: Figured): string {
   return of === "difference" && unit === "%" ? "points" : unit;
 }
 
+/** Made once: making one costs more than a hundred uses, and every look at a rollout says dozens of numbers. */
+const formatOf = (maximumFractionDigits: number): Intl.NumberFormat => new Intl.NumberFormat("en-US", { maximumFractionDigits });
+const FORMATS = [formatOf(0), formatOf(1), formatOf(2)] as const;
+
 function numberOf(check: Figured, value: number): string {
   if (value === Infinity || value === -Infinity) return "unknown";
   const isShare = check.of === "ratio" || UNITS[check.metric] === "%";
   const scaled = isShare ? value * 100 : value;
   const digits = Math.abs(scaled) < 10 ? 2 : Math.abs(scaled) < 100 ? 1 : isShare ? 1 : 0;
-  const text = Number(scaled.toFixed(digits)).toLocaleString("en-US", { maximumFractionDigits: digits });
+  const text = FORMATS[digits].format(Number(scaled.toFixed(digits)));
   return check.of === "difference" && scaled > 0 ? `+${text}` : text;
 }
 
 export function showCount(count: number): string {
-  return Math.round(count).toLocaleString("en-US");
+  return FORMATS[0].format(Math.round(count));
 }
 
 /** The verdict in one sentence. */
