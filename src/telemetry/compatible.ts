@@ -21,12 +21,12 @@ export function createCompatible(
   { tables }: MeterLayout,
   scales: Scales,
   prefix: string,
-): (text: MetricText, totals: MeterTotals, now: number) => void {
+): (text: MetricText, totals: MeterTotals, now: number, refusals: Readonly<Record<"unauthorized" | "forbidden", number>>) => void {
   const metrics = compatibleMetrics(prefix);
   const upstreamOf = (route: number, arm: number) => upstreamByArm(config, route, arm);
   const shares = new RecentShares(RECENT_MS);
 
-  return (text, totals, now) => {
+  return (text, totals, now, refusals) => {
     const { requests, durations, quality, malformed } = totals;
     writeHistograms(
       text,
@@ -64,6 +64,10 @@ export function createCompatible(
       metrics.malformed,
       groupTable(tables.malformed, malformed, ([code = 0]) => (MALFORMED_STATUSES.has(code) ? [] : undefined), [[]]),
     );
+    text.metric(metrics.authFailures);
+    text.sample(metrics.authFailures, [], refusals.unauthorized);
+    text.metric(metrics.unauthorized);
+    text.sample(metrics.unauthorized, [], refusals.forbidden);
   };
 }
 

@@ -15,10 +15,11 @@ const WHOLE_BP = 10_000;
  * Upper edges of the duration buckets, in milliseconds, ascending and distinct: the ladder, and every duration that the
  * configuration file compares with. A share "at or below the threshold" is then a count, not an estimate.
  */
-export function durationEdges(config: Pick<Config, "routes" | "flags">): Float64Array {
+export function durationEdges(config: Pick<Config, "routes" | "flags"> & Partial<Pick<Config, "sla">>): Float64Array {
   const thresholds = [
     ...config.flags.map((flag) => flag.settings.fallback.responseTimeMs),
     ...config.routes.map((route) => route.timeoutMs),
+    ...(config.sla?.promises ?? []).map(({ withinMs }) => withinMs ?? 0),
   ];
   return ascending([...LADDER_MS, ...thresholds.filter(isSet)]);
 }

@@ -1,11 +1,14 @@
 import { collectDefaultMetrics, Registry } from "prom-client";
 import type { Config } from "../config/config.ts";
-import { ARMS, ATTEMPT_KINDS, DEFECTS, FALLBACK_REASONS, OUTCOMES, ROLLOUT_STATUSES } from "../core/words.ts";
+import { ARMS, ATTEMPT_KINDS, DEFECTS, FALLBACK_REASONS, type Outcome, OUTCOMES, ROLLOUT_STATUSES } from "../core/words.ts";
 import type { FlagState } from "../rollout/flag-state.ts";
 import { createCompatible } from "./compatible.ts";
 import { groupTable, writeCounters, writeHistograms } from "./grouping.ts";
 import type { MeterLayout } from "./meter-layout.ts";
 import { METRICS } from "./names.ts";
+import type { TablePlace, TableTotals } from "./series.ts";
+import { type SlaFigures, writePromises } from "./promises.ts";
+import { type ReportedFigures, writeReported } from "./reported.ts";
 import { createReading, lostRecords, routeName, segmentName, type MeterTotals, type WorkerGauges } from "./reading.ts";
 import { edgeLabels, MetricText, type Scales } from "./text-format.ts";
 
@@ -29,7 +32,17 @@ export interface LiveFigures {
   }[];
   readonly breakers: readonly BreakerFigures[];
   readonly rollouts: readonly RolloutFigures[];
+  readonly sla: readonly SlaFigures[];
+  readonly reported: readonly ReportedFigures[];
+  /** Of notifications; `up`: the last try did not fail, or there was none. */
+  readonly channels: readonly { readonly channel: string; readonly up: boolean }[];
+  /** Requests that the admin API refused for want of a right, by code; name every code. */
+  readonly refusals: Readonly<Record<RefusalCode, number>>;
 }
+
+/** Why the admin API lets somebody not do something: no token or a wrong one, no such right, another site's page. */
+export const REFUSAL_CODES = ["unauthorized", "forbidden", "foreign-host", "foreign-origin"] as const;
+export type RefusalCode = (typeof REFUSAL_CODES)[number];
 
 /** Of one flag, as this instance last read it. */
 export interface RolloutFigures {
@@ -93,8 +106,15 @@ export function createExposition({ config, buffers, live, now = () => performanc
       const figures = live();
       writeLive(text, figures);
       writeRollouts(text, figures.rollouts);
+      writePromises(text, figures.sla);
+      writeSplits(text, config);
+      writeReported(text, figures.reported);
+      text.metric(METRICS.channelUp);
+      for (const { channel, up } of figures.channels) text.sample(METRICS.channelUp, [channel], Number(up));
+      text.metric(METRICS.adminRefused);
+      for (const code of REFUSAL_CODES) text.sample(METRICS.adminRefused, [code], figures.refusals[code]);
       writeWorkers(text, figures.workers);
-      writeCompatible?.(text, totals, now());
+      writeCompatible?.(text, totals, now(), figures.refusals);
       return { text: `${text.toString()}\n${await registry.metrics()}`, contentType: registry.contentType };
     },
   };
@@ -129,6 +149,7 @@ function writeTraffic(text: MetricText, config: Config, { tables }: MeterLayout,
       return [route(r), upstream(u), word(ATTEMPT_KINDS, kind), word(OUTCOMES, outcome)];
     }),
   );
+  writeFailures(text, config, tables.attempts, totals.attempts);
   writeHistograms(
     text,
     METRICS.quality,
@@ -185,6 +206,40 @@ function writeRollouts(text: MetricText, rollouts: readonly RolloutFigures[]): v
   for (const { flag, step } of rollouts) text.sample(METRICS.rolloutStep, [flag], step);
   text.metric(METRICS.rolloutLeader);
   for (const { flag, leads } of rollouts) text.sample(METRICS.rolloutLeader, [flag], Number(leads));
+}
+
+/** The same attempts once more, but a number that is there from the start: the first failure of a histogram is a rise that nobody sees. */
+function writeFailures(text: MetricText, { routes, upstreams }: Config, place: TablePlace, totals: TableTotals): void {
+  const used = routes.flatMap(({ name, action }) => {
+    const targets = action.kind === "split" ? [action.stable, action.candidate] : action.kind === "forward" ? [action.target] : [];
+    return targets.map(({ upstream }) => [name, upstream]);
+  });
+  const groups = groupTable(
+    place,
+    totals,
+    ([r = 0, u = 0, , outcome = 0]) =>
+      FAILURES.has(OUTCOMES[outcome]) ? [routes[r - 1]?.name ?? "none", upstreams[u]?.name ?? "none"] : undefined,
+    used,
+  );
+  text.metric(METRICS.failures);
+  for (const { labels, block } of groups) {
+    const counts = block.subarray(0, (place.edges?.length ?? 0) + 1);
+    text.sample(
+      METRICS.failures,
+      labels,
+      counts.reduce((sum, count) => sum + count, 0),
+    );
+  }
+}
+
+/** The upstream was not reached or did not answer, or not with what was asked for. */
+const FAILURES: ReadonlySet<string | undefined> = new Set<Outcome>(["connect-failed", "reset", "timeout", "server-error", "bad-answer"]);
+
+function writeSplits(text: MetricText, { routes }: Config): void {
+  text.metric(METRICS.split);
+  for (const { name, action } of routes) {
+    if (action.kind === "split") text.sample(METRICS.split, [name, action.flag, action.stable.upstream, action.candidate.upstream], 1);
+  }
 }
 
 function writeLive(text: MetricText, { version, flags, storeUp, rejections, upstreams, breakers }: LiveFigures): void {

@@ -15,6 +15,7 @@ export interface MeterLayout {
 export const TABLE_NAMES = [
   "requests",
   "durations",
+  "answers",
   "attempts",
   "quality",
   "fallbacks",
@@ -54,6 +55,8 @@ export function meterLayout(config: Config): MeterLayout {
   const shapes: Record<TableName, TableShape> = {
     requests: shape([routes, arms, arms, segments, OUTCOMES.length, STATUSES], undefined),
     durations: shape([routes, arms, arms, segments], durations),
+    // Of split routes; the last label is 1 for a failure.
+    answers: shape([routes, upstreams + 1, segments, 2], durations),
     attempts: shape([routes, upstreams, ATTEMPT_KINDS.length, OUTCOMES.length], durations),
     quality: shape([routes, upstreams, segments], qualityEdges(config)),
     fallbacks: shape([routes, FALLBACK_REASONS.length], undefined),
@@ -75,6 +78,7 @@ export function meterLayout(config: Config): MeterLayout {
   const tables = {
     requests: place("requests"),
     durations: place("durations"),
+    answers: place("answers"),
     attempts: place("attempts"),
     quality: place("quality"),
     fallbacks: place("fallbacks"),

@@ -6,8 +6,20 @@ import type { AttemptEnd } from "./arm-layout.ts";
  * the file; segments within the flag of the route; route and segment -1 are "none"), so that recording is arithmetic on shared typed arrays.
  */
 export interface Meters {
-  /** One request as its client saw it. `status` is 499 when the client left. */
-  request(route: number, assigned: Arm, served: Arm, segment: number, outcome: Outcome, status: number, ms: number): void;
+  /**
+   * One request as its client saw it. `status` is 499 when the client left. `upstream` answered it, else it was asked last; left out or -1: none
+   * was asked.
+   */
+  request(
+    route: number,
+    assigned: Arm,
+    served: Arm,
+    segment: number,
+    outcome: Outcome,
+    status: number,
+    ms: number,
+    upstream?: number,
+  ): void;
   /** One attempt as it truly was. A `ms` of an attempt that was cut is the least it can have taken. */
   attempt(route: number, upstream: number, kind: AttemptKind, outcome: Outcome, ms: number): void;
   /** The same attempt, where it says something of the arm it was sent to. Routes that are not split have none. */

@@ -26,6 +26,12 @@ export const METRICS = {
     labels: ["route", "upstream", "kind", "outcome"],
     help: "Time that one send to an upstream truly took, whether or not its answer was used.",
   },
+  failures: {
+    name: "crossfade_attempt_failures_total",
+    type: "counter",
+    labels: ["route", "upstream"],
+    help: "Sends to an upstream that it did not answer, or answered with an error.",
+  },
   quality: {
     name: "crossfade_quality_ratio",
     type: "histogram",
@@ -169,6 +175,84 @@ export const METRICS = {
     labels: ["flag"],
     help: "1 while this instance leads the flag's rollout.",
   },
+  split: {
+    name: "crossfade_split_info",
+    type: "gauge",
+    labels: ["route", "flag", "stable", "candidate"],
+    help: "Always 1; which flag splits the route between which upstreams.",
+  },
+  channelUp: {
+    name: "crossfade_notification_channel_up",
+    type: "gauge",
+    labels: ["channel"],
+    help: "0 while every try to reach the channel of notifications fails.",
+  },
+  adminRefused: {
+    name: "crossfade_admin_refused_total",
+    type: "counter",
+    labels: ["code"],
+    help: "Requests to the admin API that were refused for want of a right.",
+  },
+  events: {
+    name: "crossfade_events_total",
+    type: "counter",
+    labels: ["flag", "result"],
+    help: "Events of users and systems that this instance took in, by what became of them.",
+  },
+  syncLag: {
+    name: "crossfade_sync_lag_seconds",
+    type: "gauge",
+    labels: ["flag"],
+    help: "Lag of the data synchronisation as it was last reported; absent ten minutes after the last report.",
+  },
+  dataIntegrity: {
+    name: "crossfade_data_integrity_ratio",
+    type: "gauge",
+    labels: ["flag"],
+    help: "Share of the data found intact, 0 to 1, as it was last reported; absent ten minutes after the last report.",
+  },
+  sessionsLost: {
+    name: "crossfade_sessions_lost_total",
+    type: "counter",
+    labels: ["flag"],
+    help: "Sessions reported lost to any instance since this one started.",
+  },
+  security: {
+    name: "crossfade_security_incidents_total",
+    type: "counter",
+    labels: ["flag", "priority"],
+    help: "Security incidents reported to any instance since this one started.",
+  },
+  numerator: {
+    name: "crossfade_business_numerator",
+    type: "gauge",
+    labels: ["flag", "arm", "segment", "metric"],
+    help: "What users said in the last hour, of the whole fleet: what is divided, such as matches confirmed.",
+  },
+  denominator: {
+    name: "crossfade_business_denominator",
+    type: "gauge",
+    labels: ["flag", "arm", "segment", "metric"],
+    help: "What users said in the last hour, of the whole fleet: by what it is divided, such as matches judged.",
+  },
+  slaRatio: {
+    name: "crossfade_sla_ratio",
+    type: "gauge",
+    labels: ["flag", "promise", "version", "segment"],
+    help: "What was kept of a promise over its window, of all instances, 0 to 1; for errors the share of failures. Absent without a request.",
+  },
+  slaTarget: {
+    name: "crossfade_sla_target_ratio",
+    type: "gauge",
+    labels: ["flag", "promise"],
+    help: "What was promised: for errors the greatest share, else the least.",
+  },
+  slaBudget: {
+    name: "crossfade_sla_budget_left_ratio",
+    type: "gauge",
+    labels: ["flag", "promise", "version", "segment"],
+    help: "What is left of a promise's error budget: 1 all of it, 0 none, below it is overdrawn. Absent while there are too few requests for a verdict.",
+  },
   build: { name: "crossfade_build_info", type: "gauge", labels: ["version", "node"], help: "Always 1; the labels say what runs." },
 } as const satisfies Record<string, MetricName>;
 
@@ -213,6 +297,18 @@ export function compatibleMetrics(prefix: string) {
       type: "counter",
       labels: [],
       help: "Requests refused because they were malformed, ambiguous or too large.",
+    },
+    authFailures: {
+      name: "auth_failures_total",
+      type: "counter",
+      labels: [],
+      help: "Requests to the admin API without the right token.",
+    },
+    unauthorized: {
+      name: "unauthorized_access_attempts_total",
+      type: "counter",
+      labels: [],
+      help: "Requests to the admin API for something that the caller may not do.",
     },
   } as const satisfies Record<string, MetricName>;
 }

@@ -61,6 +61,7 @@ export function createReading(config: Config, buffers: () => readonly SharedArra
     return {
       requests: read("requests"),
       durations: read("durations"),
+      answers: read("answers"),
       attempts: read("attempts"),
       quality: read("quality"),
       fallbacks: read("fallbacks"),

@@ -32,6 +32,7 @@ export function createMeters(config: Config, buffer: SharedArrayBuffer): WorkerM
   }
   const requests = new SeriesWriter(buffer, layout.tables.requests);
   const durations = new SeriesWriter(buffer, layout.tables.durations);
+  const answers = new SeriesWriter(buffer, layout.tables.answers);
   const attempts = new SeriesWriter(buffer, layout.tables.attempts);
   const qualities = new SeriesWriter(buffer, layout.tables.quality);
   const fallbacks = new SeriesWriter(buffer, layout.tables.fallbacks);
@@ -48,14 +49,16 @@ export function createMeters(config: Config, buffer: SharedArrayBuffer): WorkerM
   let peakWindowEnds = 0;
 
   return {
-    request(route, assigned, served, segment, outcome, status, ms) {
+    request(route, assigned, served, segment, outcome, status, ms, upstream = -1) {
       const from = ARMS.indexOf(assigned);
       const by = ARMS.indexOf(served);
       requests.increment(route + 1, from, by, segment + 1, OUTCOMES.indexOf(outcome), status);
       durations.observe(ms, route + 1, from, by, segment + 1);
       if (assigned === "none" || status === CLIENT_LEFT || outcome === "cancelled") return;
+      const failed = isFailure(outcome, status);
+      answers.observe(ms, route + 1, upstream + 1, segment + 1, failed ? 1 : 0);
       const byOther = served !== assigned && served !== "none";
-      if (!arms.request(route, assigned, segment, isFailure(outcome, status), byOther, ms)) unarmed.lose();
+      if (!arms.request(route, assigned, segment, failed, byOther, ms)) unarmed.lose();
     },
     attempt(route, upstream, kind, outcome, ms) {
       attempts.observe(ms, route + 1, upstream, ATTEMPT_KINDS.indexOf(kind), OUTCOMES.indexOf(outcome));
