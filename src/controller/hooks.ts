@@ -1,9 +1,8 @@
-import { createHmac } from "node:crypto";
-import { Agent, request } from "undici";
 import { VERDICTS, type VerdictWord } from "../analysis/check.ts";
 import type { CommandHook, Hook, WebhookHook } from "../config/config.ts";
 import { type CommandEnd, runCommand } from "./hook-run.ts";
 import type { TrafficReport } from "./rollout.ts";
+import { describe, plain, post, SHOWN } from "./web-post.ts";
 
 /** How one hook ended. */
 export interface HookResult {
@@ -44,10 +43,6 @@ export interface GateAnswer {
   readonly why: string;
 }
 
-/** Bytes of an answer that are read. */
-const ANSWER_BYTES = 65_536;
-/** Characters of an answer that are shown. */
-const SHOWN = 500;
 /** One value of the environment may have 128 KiB on Linux. */
 const ENVIRONMENT_TEXT = 4_096;
 
@@ -141,70 +136,4 @@ async function webhook(hook: WebhookHook, body: string, signal: AbortSignal | un
   const answer = await post(hook, body, signal);
   if (answer.kind === "none") return { status: answer.late ? "timed-out" : "failed", detail: answer.why };
   return { status: answer.status >= 200 && answer.status < 300 ? "done" : "failed", detail: describe(answer) };
-}
-
-type WebAnswer =
-  /** `cut`: it was longer than what is read. */
-  | { readonly kind: "answer"; readonly status: number; readonly text: string; readonly cut: boolean }
-  | { readonly kind: "none"; readonly late: boolean; readonly why: string };
-
-async function post({ url, headers, secret, timeoutMs }: WebhookHook, body: string, signal: AbortSignal | undefined): Promise<WebAnswer> {
-  const limit = AbortSignal.timeout(timeoutMs);
-  const ends = signal === undefined ? limit : AbortSignal.any([limit, signal]);
-  // A connection of its own: nothing is left open, and none that is kept alive can turn out dead in an emergency.
-  const agent = new Agent({ pipelining: 0, headersTimeout: 0, bodyTimeout: 0, connect: { timeout: timeoutMs } });
-  const signature =
-    secret === undefined ? {} : { "x-crossfade-signature": `sha256=${createHmac("sha256", secret).update(body).digest("hex")}` };
-  const fields = { accept: "application/json", "user-agent": "crossfade", ...headers, ...signature, "content-type": "application/json" };
-  try {
-    const answer = await request(url, { method: "POST", headers: fields, body, signal: ends, dispatcher: agent });
-    return { kind: "answer", status: answer.statusCode, ...(await readStart(answer.body)) };
-  } catch (error) {
-    if (limit.aborted) return { kind: "none", late: true, why: `there was no whole answer within ${timeoutMs} ms` };
-    if (signal?.aborted === true) return { kind: "none", late: false, why: "called off before its end" };
-    return { kind: "none", late: false, why: whyNoAnswer(error) };
-  } finally {
-    void agent.destroy().catch(() => undefined);
-  }
-}
-
-async function readStart(body: AsyncIterable<Buffer>): Promise<{ readonly text: string; readonly cut: boolean }> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of body) {
-    chunks.push(chunk);
-    size += chunk.length;
-    if (size > ANSWER_BYTES) break;
-  }
-  return { text: Buffer.concat(chunks).toString("utf8", 0, Math.min(size, ANSWER_BYTES)), cut: size > ANSWER_BYTES };
-}
-
-function describe({ status, text }: { readonly status: number; readonly text: string }): string {
-  const line = plain(text).trim().slice(0, SHOWN).toWellFormed();
-  if (status >= 300 && status < 400) return `HTTP ${status}: redirects are not followed; name the address that answers`;
-  return line === "" ? `HTTP ${status}` : `HTTP ${status}: ${line}`;
-}
-
-function whyNoAnswer(error: unknown): string {
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  switch (code) {
-    case "ECONNREFUSED":
-    case "EHOSTUNREACH":
-    case "ENETUNREACH":
-      return `nobody takes connections there (${code})`;
-    case "ENOTFOUND":
-    case "EAI_AGAIN":
-      return `the name of its host is not known (${code})`;
-    case "ECONNRESET":
-    case "UND_ERR_SOCKET":
-    case "UND_ERR_RES_CONTENT_LENGTH_MISMATCH":
-      return `the connection broke off before the whole answer (${code})`;
-    default:
-      return `there was no answer in HTTP (${code === "" ? "unknown" : code})`;
-  }
-}
-
-/** Without what a terminal would obey. */
-function plain(text: string): string {
-  return text.replaceAll("\r\n", "\n").replace(/[^\P{Cc}\n\t]/gu, "");
 }
