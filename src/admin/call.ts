@@ -1,17 +1,24 @@
+import type { IncomingHttpHeaders, ServerResponse } from "node:http";
 import { nearest } from "../config/problem.ts";
 import { parseShare } from "../core/quantity.ts";
 import type { FlagState } from "../rollout/flag-state.ts";
 import type { Author } from "../store/store.ts";
+import type { LiveFeeds } from "./live/feeds.ts";
 import type { Operations } from "./operations.ts";
 import { Problem } from "./problem.ts";
+import type { Pages } from "./static.ts";
 
 /** One request to the admin API, as its handler sees it. */
 export interface Call {
   readonly operations: Operations;
-  /** What stood in the place of `{flag}` in the path. */
-  readonly pathFlag: string | undefined;
+  /** What stood in the places of the path's `{name}`s, by name. */
+  readonly named: Readonly<Record<string, string>>;
   readonly query: URLSearchParams;
   readonly ifMatch: string | undefined;
+  readonly headers: IncomingHttpHeaders;
+  readonly live: LiveFeeds;
+  /** What is served to browsers besides. */
+  readonly pages: Pages;
   /** As it goes into the audit; `NAME (unproved)` where others could have proved to be who they are. */
   readonly who: string;
   /** In which roles; undefined: in whichever is named, for nothing is proved. */
@@ -27,6 +34,16 @@ export interface Answer {
   readonly headers: Readonly<Record<string, string>>;
 }
 
+/** A file as it is, or none of it where the client has it already (304). */
+export interface FileAnswer extends Omit<Answer, "text"> {
+  readonly bytes: Buffer;
+}
+
+/** An answer that goes on: whoever is given the response, its head sent, ends it. The limit of time does not count for it. */
+export interface StreamAnswer extends Omit<Answer, "text"> {
+  readonly stream: (response: ServerResponse) => void;
+}
+
 export function json(body: unknown, status = 200, headers: Readonly<Record<string, string>> = {}): Answer {
   return { status, contentType: "application/json; charset=utf-8", text: `${JSON.stringify(body, null, 2)}\n`, headers };
 }
@@ -39,7 +56,7 @@ export function author(call: Call, reason: string): Author {
 export function requireFlag(call: Call): FlagState {
   const known = call.operations.config.flags.map((flag) => flag.name);
   const only = known.length === 1 ? known[0] : undefined;
-  const name = call.pathFlag ?? call.query.get("flag") ?? only;
+  const name = call.named["flag"] ?? call.query.get("flag") ?? only;
   if (name === undefined) throw new Problem("malformed-request", `Say which flag with ?flag=: ${known.join(", ")}.`, { known });
   const state = call.operations.flag(name);
   if (state === undefined) {

@@ -25,6 +25,12 @@ export interface FlagView {
 }
 
 export async function viewFlag(operations: Operations, state: FlagState): Promise<FlagView> {
+  // A store that is away must not hide the settings that are in force meanwhile.
+  const instances = await operations.store.instances(state.flag).catch(() => null);
+  return flagViewOf(operations, operations.flag(state.flag) ?? state, instances);
+}
+
+export function flagViewOf(operations: Operations, state: FlagState, instances: FlagView["instances"]): FlagView {
   const { flags, rejections } = operations.status();
   const killed = flags.some((status) => status.flag === state.flag && status.killed);
   const fields = operations.store.fields(state.flag);
@@ -36,8 +42,7 @@ export async function viewFlag(operations: Operations, state: FlagState): Promis
     settings: fieldsOf(state.settings),
     fields,
     members: memberCounts(state),
-    // A store that is away must not hide the settings that are in force meanwhile.
-    instances: await operations.store.instances(state.flag).catch(() => null),
+    instances,
     rejections: rejections.filter((rejection) => rejection.flag === state.flag),
   };
 }

@@ -53,6 +53,14 @@ export function admit(caller: Caller, access: AdminAccess): Identity {
   return { who: people.length === 0 ? said : `${said} (unproved)`, roles: undefined, proved: false };
 }
 
+/**
+ * Throws the {@link Problem} of a caller to whom not even a page without secrets is given: where being on this machine is all the proof there is, a
+ * foreign name for it is refused, so that a page under that name cannot call the API as its own.
+ */
+export function admitToPage({ headers }: Caller, { host, token }: AdminAccess): void {
+  if (token === undefined && isLoopback(host)) requireOwnHost(headers.host, host);
+}
+
 function bearerOf(authorization: string | undefined): string | undefined {
   return /^Bearer +(\S+) *$/i.exec(authorization ?? "")?.[1];
 }

@@ -1,10 +1,15 @@
 import type { IngestReport } from "../analysis/events/ingest.ts";
+import type { FiguresSource } from "../analysis/figures.ts";
 import type { Config } from "../config/config.ts";
 import type { RolloutDesk } from "../controller/desk.ts";
 import type { BreakerMode } from "../core/words.ts";
 import type { BreakerState, OpenReason } from "../resilience/arm-guard.ts";
 import type { Explanation } from "../rollout/explain.ts";
+import type { NoticeOperations } from "../notify/operations.ts";
+import type { IncidentDesk } from "../incidents/desk.ts";
 import type { FlagState } from "../rollout/flag-state.ts";
+import type { StatusSite } from "../status-page/site.ts";
+import type { SlaOperations } from "../sla/sla.ts";
 import type { RouteTraffic } from "../telemetry/reading.ts";
 import type { Author, Rejection, SettingsStore, StoreHealth } from "../store/store.ts";
 
@@ -24,6 +29,18 @@ export interface Operations {
   change(flag: string, fields: Readonly<Record<string, string | null>>, by: Author, options: ChangeOptions): Promise<Receipt>;
   kill(flag: string, killed: boolean, by: Author, waitMs: number): Promise<Receipt>;
   readonly rollouts: Pick<RolloutDesk, "status" | "start" | "act" | "drill" | "figures" | "experiment" | "recorded">;
+  /** What people were told, by which channel, and who has taken note. */
+  readonly notices: NoticeOperations;
+  /** What all instances counted in the last minutes; the same source whatever rollouts are judged by. */
+  recent(flag: string): FiguresSource;
+  /** Calls back whenever other settings of a flag have come into force, until what it returns is called. */
+  onSettings(listener: (flag: string) => void): () => void;
+  /** What customers are told of troubles and of work that is announced. */
+  readonly incidents: Pick<IncidentDesk, "board" | "refresh" | "open" | "update" | "announce" | "cancel">;
+  /** What a customer may know, as it is shown to them. */
+  readonly statusPage: Pick<StatusSite, "answer">;
+  /** What was promised, and what is kept of it. */
+  readonly sla: SlaOperations;
   /** Feedback of users and reports of other systems, as it came. */
   takeEvents(flag: string, body: unknown, who: string): Promise<IngestReport>;
 }

@@ -13,6 +13,7 @@ const PROBLEMS = {
   forbidden: { status: 403, title: "You may not do this" },
   "unknown-path": { status: 404, title: "There is nothing at this path" },
   "unknown-flag": { status: 404, title: "There is no such flag" },
+  "unknown-incident": { status: 404, title: "There is no such incident or maintenance" },
   "method-not-allowed": { status: 405, title: "The path does not take this method" },
   refused: { status: 409, title: "This cannot be done now" },
   "revision-conflict": { status: 412, title: "The settings have changed meanwhile" },
@@ -22,6 +23,7 @@ const PROBLEMS = {
   "too-busy": { status: 429, title: "Too many events at a time" },
   internal: { status: 500, title: "The admin API failed" },
   "store-unavailable": { status: 503, title: "The settings store cannot be reached" },
+  "too-many-viewers": { status: 503, title: "Too many are looking" },
   "no-figures": { status: 503, title: "There are no figures to be had" },
   "too-slow": { status: 504, title: "The program did not answer in time" },
 } as const satisfies Record<string, { status: number; title: string }>;

@@ -72,6 +72,7 @@ export const ROLLOUT_ROUTES: readonly AdminRoute[] = [
     method: "POST",
     path: "/api/events",
     open: false,
+    quiet: true,
     bodyBytes: EVENT_BYTES,
     about: "?flag= feedback of users: {events: [...]}",
     handle: events,

@@ -12,12 +12,19 @@ import {
 } from "./call.ts";
 import { parseChange, parseKill } from "./change-request.ts";
 import { viewFlag } from "./flag-view.ts";
+import { INCIDENT_ROUTES } from "./incident-routes.ts";
+import { NOTICE_ROUTES } from "./notice-routes.ts";
 import { Problem } from "./problem.ts";
+import { LIVE_ROUTES } from "./live-routes.ts";
 import { ROLLOUT_ROUTES } from "./rollout-routes.ts";
 import type { AdminRoute } from "./route.ts";
+import { STATUS_ROUTES } from "./status-routes.ts";
+import { SLA_ROUTES } from "./sla-routes.ts";
 
 const ROUTES: readonly AdminRoute[] = [
-  { method: "GET", path: "/", open: false, about: "this list", handle: index },
+  ...LIVE_ROUTES,
+  { method: "GET", path: "/api", open: false, about: "this list", handle: index },
+  { method: "GET", path: "/", open: false, about: "this list, for those that do not ask for text/html", handle: index },
   { method: "GET", path: "/healthz", open: true, about: "200 while the program is alive", handle: () => json({ alive: true }) },
   {
     method: "GET",
@@ -59,21 +66,28 @@ const ROUTES: readonly AdminRoute[] = [
   { method: "GET", path: "/api/explain", open: false, about: "?flag=&user=&segment=&at= which arm, and why", handle: explain },
   { method: "GET", path: "/api/audit", open: false, about: "?flag=&count= who changed what, and why", handle: audit },
   ...ROLLOUT_ROUTES,
+  ...NOTICE_ROUTES,
+  ...INCIDENT_ROUTES,
+  ...STATUS_ROUTES,
+  ...SLA_ROUTES,
 ];
 
 export interface Found {
   readonly route: AdminRoute;
-  readonly pathFlag: string | undefined;
+  /** What stood in the places of the path's `{name}`s, by name. */
+  readonly named: Readonly<Record<string, string>>;
 }
 
 /** The route of a request. HEAD is GET without the body. Throws the {@link Problem} of an unknown path or method. */
-export function findRoute(method: string, path: string): Found {
+export function findRoute(method: string, path: string, accept = ""): Found {
+  const isBrowser = /\btext\/html\b/i.test(accept);
   const matches = ROUTES.flatMap((route): Found[] => {
+    if (route.html === true && !isBrowser) return [];
     const match = matchPath(route.path, path);
-    return match === undefined ? [] : [{ route, pathFlag: match.flag }];
+    return match === undefined ? [] : [{ route, named: match }];
   });
   if (matches.length === 0)
-    throw new Problem("unknown-path", `Nothing answers at ${JSON.stringify(path.slice(0, 200))}; GET / lists what does.`);
+    throw new Problem("unknown-path", `Nothing answers at ${JSON.stringify(path.slice(0, 200))}; GET /api lists what does.`);
   const wanted = method === "HEAD" ? "GET" : method;
   const found = matches.find(({ route }) => route.method === wanted);
   if (found) return found;
@@ -81,16 +95,18 @@ export function findRoute(method: string, path: string): Found {
   throw new Problem("method-not-allowed", `${path} takes ${allowed}, not ${method}.`, {}, { allow: allowed });
 }
 
-function matchPath(pattern: string, path: string): { readonly flag: string | undefined } | undefined {
+function matchPath(pattern: string, path: string): Readonly<Record<string, string>> | undefined {
   const wanted = pattern.split("/");
   const given = path.split("/");
   if (wanted.length !== given.length) return undefined;
-  let flag: string | undefined;
+  const named: [string, string][] = [];
   for (const [i, part] of given.entries()) {
-    if (wanted[i] === "{flag}" && part !== "") flag = decode(part);
+    const name = /^\{(\w+)\}$/.exec(wanted[i] ?? "")?.[1];
+    if (name !== undefined && part !== "") named.push([name, part]);
     else if (wanted[i] !== part) return undefined;
   }
-  return { flag };
+  // Only of the path that is meant: another one's coding is nobody's fault.
+  return Object.fromEntries(named.map(([name, part]) => [name, decode(part)]));
 }
 
 function decode(part: string): string {

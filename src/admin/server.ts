@@ -1,18 +1,25 @@
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from "node:http";
 import { isLoopback } from "../config/addresses.ts";
-import type { Answer } from "./call.ts";
 import { MAX_WAIT_MS } from "./change-request.ts";
 import { readJson } from "./body.ts";
-import { type AdminAccess, admit, type Identity } from "./guard.ts";
+import { type AdminAccess, admit, admitToPage, type Identity } from "./guard.ts";
+import { LiveFeeds } from "./live/feeds.ts";
 import type { Operations } from "./operations.ts";
 import { Problem, problemOf } from "./problem.ts";
+import type { AnyAnswer } from "./route.ts";
 import { findRoute } from "./routes.ts";
+import { builtDashboard, type Pages, readPages } from "./static.ts";
+import { REFUSAL_CODES, type RefusalCode } from "../telemetry/exposition.ts";
 
 export interface AdminOptions extends AdminAccess {
   /** 0 lets the system choose. */
   readonly port: number;
   /** Told of everything that ends as a 500. Default: a line on stderr. */
   readonly onError?: (error: unknown, request: string) => void;
+  /** Told of everybody who is refused for want of a right. */
+  readonly onRefused?: (code: RefusalCode) => void;
+  /** Folder of the built dashboard. Default: where the build puts it. */
+  readonly dashboard?: string;
 }
 
 export interface AdminServer {
@@ -27,6 +34,15 @@ const ANSWER_TIMEOUT_MS = 10_000;
 const CLOSE_GRACE_MS = 500;
 const NOBODY: Identity = { who: "", roles: [], proved: false };
 
+/** What requests are answered with. */
+interface Served {
+  readonly operations: Operations;
+  readonly access: AdminAccess & Pick<AdminOptions, "onRefused">;
+  readonly live: LiveFeeds;
+  readonly pages: Pages;
+  readonly onError: (error: unknown, request: string) => void;
+}
+
 /**
  * Opens the admin API. Rejects when the address is not loopback and there is no token, and when the address cannot be had.
  */
@@ -39,6 +55,9 @@ export async function startAdmin(operations: Operations, options: AdminOptions):
     );
   }
   const onError = options.onError ?? reportOnStderr;
+  const pages = await readPages(options.dashboard ?? builtDashboard());
+  const live = new LiveFeeds(operations, onError);
+  const served: Served = { operations, access: options, live, pages, onError };
   const server = createServer(
     {
       maxHeaderSize: 16 * 1024,
@@ -47,29 +66,31 @@ export async function startAdmin(operations: Operations, options: AdminOptions):
       keepAliveTimeout: 5_000,
       connectionsCheckingInterval: 2_000,
     },
-    (request, response) => void answer(operations, options, onError, request, response),
+    (request, response) => void answer(served, request, response),
   );
   server.maxConnections = 512;
-  const bound = await listen(server, host, port);
-  return { port: bound, url: `http://${formatAddress(reachable(host), bound)}`, close: () => close(server) };
+  const bound = await listen(server, host, port).catch(async (error: unknown) => {
+    await live.close();
+    throw error;
+  });
+  const end = async (): Promise<void> => {
+    await Promise.all([live.close(), close(server)]);
+  };
+  return { port: bound, url: `http://${formatAddress(reachable(host), bound)}`, close: end };
 }
 
 /** One request, from its guard to its answer. Never rejects. */
-async function answer(
-  operations: Operations,
-  access: AdminAccess,
-  onError: (error: unknown, request: string) => void,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
+async function answer(served: Served, request: IncomingMessage, response: ServerResponse): Promise<void> {
   try {
-    send(response, await handle(operations, access, request));
+    send(request, response, await handle(served, request));
   } catch (error) {
     // The client left while it was sending: nobody failed, and nobody is there to be told.
     if (error === request.errored) return;
     const problem = problemOf(error);
-    if (problem.code === "internal") onError(error, `${request.method} ${request.url}`);
-    send(response, {
+    if (problem.code === "internal") served.onError(error, `${request.method} ${request.url}`);
+    const refusal = REFUSAL_CODES.find((code) => code === problem.code);
+    if (refusal !== undefined) served.access.onRefused?.(refusal);
+    send(request, response, {
       status: problem.status,
       contentType: "application/problem+json; charset=utf-8",
       text: `${JSON.stringify(problem, null, 2)}\n`,
@@ -78,46 +99,59 @@ async function answer(
   }
 }
 
-async function handle(operations: Operations, access: AdminAccess, request: IncomingMessage): Promise<Answer> {
+async function handle({ operations, access, live, pages }: Served, request: IncomingMessage): Promise<AnyAnswer> {
   const { method = "", headers } = request;
   const url = parseTarget(request.url ?? "");
-  const { route, pathFlag } = findKnown(method, url.pathname, () => admit({ method, headers }, access));
+  const { route, named } = findKnown({ method, path: url.pathname, accept: headers.accept }, () => admit({ method, headers }, access));
   // Open routes have nothing to do with who asks.
-  const { who, roles } = route.open ? NOBODY : admit({ method, headers }, access);
+  const { who, roles } = route.open === false ? admit({ method, headers }, access) : NOBODY;
+  if (route.open === "page") admitToPage({ method, headers }, access);
   let body: Promise<unknown> | undefined;
   const answered = route.handle({
     operations,
-    pathFlag,
+    named,
     query: url.searchParams,
     ifMatch: headers["if-match"],
+    headers,
+    live,
+    pages,
     who,
     roles,
     body: () => (body ??= readJson(request, route.bodyBytes)),
   });
-  return within(route.timeoutMs ?? ANSWER_TIMEOUT_MS + (route.method === "GET" ? 0 : MAX_WAIT_MS), Promise.resolve(answered));
+  const answer = await within(route.timeoutMs ?? ANSWER_TIMEOUT_MS + (route.method === "GET" ? 0 : MAX_WAIT_MS), Promise.resolve(answered));
+  if (route.method !== "GET" && route.quiet !== true) live.nudge();
+  return answer;
 }
 
 /** Whoever may not come in is not told which paths there are either. */
-function findKnown(method: string, path: string, admitFirst: () => void): ReturnType<typeof findRoute> {
+function findKnown(
+  { method, path, accept }: { readonly method: string; readonly path: string; readonly accept: string | undefined },
+  admitFirst: () => void,
+): ReturnType<typeof findRoute> {
   try {
-    return findRoute(method, path);
+    return findRoute(method, path, accept);
   } catch (error) {
     admitFirst();
     throw error;
   }
 }
 
-function send(response: ServerResponse, { status, contentType, text, headers }: Answer): void {
+function send(request: IncomingMessage, response: ServerResponse, answer: AnyAnswer): void {
   if (response.destroyed || response.headersSent) return;
+  const { status, contentType, headers } = answer;
+  const body = "text" in answer ? Buffer.from(answer.text) : "bytes" in answer ? answer.bytes : undefined;
   response.writeHead(status, {
     "content-type": contentType,
-    "content-length": Buffer.byteLength(text),
+    // Of what is there already there is nothing to be told, least of all that it is empty.
+    ...(body === undefined || status === 304 ? {} : { "content-length": body.length }),
     "cache-control": "no-store",
     "x-content-type-options": "nosniff",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
     ...headers,
   });
-  response.end(text);
+  if ("stream" in answer && request.method !== "HEAD") answer.stream(response);
+  else response.end(body);
 }
 
 function parseTarget(target: string): URL {

@@ -54,7 +54,7 @@ export async function startBackend(scope: Scope, name: string, listener?: Reques
   };
 }
 
-function portOf(address: AddressInfo | string | null): AddressInfo {
+export function portOf(address: AddressInfo | string | null): AddressInfo {
   if (address === null || typeof address === "string") throw new Error("no port");
   return address;
 }

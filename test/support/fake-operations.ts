@@ -6,6 +6,12 @@ import { explainArm } from "../../src/rollout/explain.ts";
 import { Refused } from "../../src/controller/desk.ts";
 import type { FlagState } from "../../src/rollout/flag-state.ts";
 import { compileRules } from "../../src/rollout/rules.ts";
+import { createMemoryCounts } from "../../src/store/counts-memory.ts";
+import { IncidentDesk } from "../../src/incidents/desk.ts";
+import { StatusSite } from "../../src/status-page/site.ts";
+import { viewFor } from "../../src/status-page/status.ts";
+import { createKeptDocuments } from "../../src/store/documents-kept.ts";
+import { MemoryDocuments } from "../../src/store/documents-memory.ts";
 import { createMemoryEvents } from "../../src/store/event-store-memory.ts";
 import { MemoryRollouts } from "../../src/store/rollout-store-memory.ts";
 import { type AuditEntry, type Author, InvalidSettings, RevisionConflict, StoreUnavailable } from "../../src/store/store.ts";
@@ -58,6 +64,10 @@ export function createFakeOperations(flagNames: readonly string[] = ["v2_migrati
   );
   const fields = new Map<string, Record<string, string>>(flagNames.map((flag) => [flag, {}]));
   const writes: AuditEntry[] = [];
+  const kept = createKeptDocuments({ directory: undefined, prefix: "", log: { info() {}, warn() {} } });
+  const documents = new MemoryDocuments({ instance: "host-a", kept, now: Date.now });
+  const incidents = new IncidentDesk({ documents, now: Date.now });
+  const listeners = new Set<(flag: string) => void>();
   const stateOf = (flag: string): FlagState => {
     const state = states.get(flag);
     if (state === undefined) throw new Error(`no state of ${flag}`);
@@ -82,6 +92,7 @@ export function createFakeOperations(flagNames: readonly string[] = ["v2_migrati
       if (value === null) delete held[field];
       else held[field] = value;
     }
+    for (const listener of listeners) listener(flag);
     const list = Object.entries(changes).map(([field, to]) => ({ field, from: null, to }));
     writes.push({ id: `${revision}-0`, at: "2026-11-22T13:00:00.000Z", ...by, revision, status: "accepted", changes: list });
   };
@@ -90,7 +101,7 @@ export function createFakeOperations(flagNames: readonly string[] = ["v2_migrati
     faults,
     writes,
     // Only what the admin API asks of a configuration; the rest has no meaning without traffic.
-    config: { flags } as unknown as Config,
+    config: { flags, routes: [] } as unknown as Config,
     instance: "host-a",
     version: "1.2.3",
     store: {
@@ -116,6 +127,8 @@ export function createFakeOperations(flagNames: readonly string[] = ["v2_migrati
         write: () => Promise.reject(new Error("the admin API acts on rollouts through the operations")),
       }),
       events: createMemoryEvents(),
+      documents,
+      counts: createMemoryCounts(),
       close: () => Promise.resolve(),
     },
     flag: (name) => states.get(name),
@@ -211,6 +224,14 @@ export function createFakeOperations(flagNames: readonly string[] = ["v2_migrati
       accept(flag, { ...stateOf(flag).settings, killSwitch: killed }, faults.storeDown ? {} : { kill_switch: String(killed) }, by);
       return Promise.resolve(receipt(flag, waitMs));
     },
+    recent: () => ({
+      refresh: () => ifStore(() => undefined),
+      between: (from, to) => ifStore(() => ({ from, to, coveredMs: 0, instances: [], cells: [] })),
+    }),
+    onSettings: (listener) => {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
     // A program in which no rollout was ever begun.
     rollouts: {
       status: (flag) => ifStore(() => ({ flag, rollout: undefined, leader: undefined, view: undefined })),
@@ -221,6 +242,31 @@ export function createFakeOperations(flagNames: readonly string[] = ["v2_migrati
       experiment: noRollout,
       recorded: () => ifStore(() => []),
     },
+    // Nothing was counted yet.
+    sla: {
+      view: (flag) => ({ flag, at: 0, rows: [] }),
+      report: (flag) => ({ flag, at: 0, rows: [], warnAt: 0.9, recoveredAfterMs: 900_000, breaches: [], countedFrom: undefined }),
+    },
+    // A program that tells nobody anything.
+    notices: {
+      view: () => ({ sender: undefined, notices: [], channels: [], deliveries: [] }),
+      refresh: () => Promise.resolve(),
+      acknowledge: (id) =>
+        ifStore(() => {
+          throw new Refused(`There is no notice ${id}.`);
+        }),
+      test: (channel) => Promise.reject(new Refused(`There is no channel ${channel}.`)),
+      checkLink: () => Promise.resolve({ kind: "wrong" }),
+    },
+    incidents,
+    statusPage: new StatusSite({
+      settings: { title: "Service status", language: "en", url: undefined },
+      look: () => {
+        const observed = { reachable: true, impaired: false, requests: 0, failed: 0, p95Ms: Number.NaN, availability: undefined };
+        return Promise.resolve(viewFor(observed, incidents.board(), Date.now()));
+      },
+      now: () => performance.now(),
+    }),
     takeEvents: () => ifStore(() => ({ accepted: 0, duplicates: 0, passedOn: 0, late: 0, unattributed: 0, refused: [] })),
   };
 }

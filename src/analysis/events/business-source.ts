@@ -194,7 +194,8 @@ function spansOf(minutes: readonly number[]): readonly { readonly from: number; 
   return spans;
 }
 
-function readSignal({ text, arrivedAt }: SignalsRead["signals"][number]): Signal[] {
+/** A signal as the store keeps it; nothing, if it is none of ours. */
+export function readSignal({ text, arrivedAt }: SignalsRead["signals"][number]): Signal[] {
   let value: unknown;
   try {
     value = JSON.parse(text);
