@@ -5,6 +5,7 @@ import { dirname, join, normalize, sep } from "node:path";
 /** Lowest first. A file imports its own folder and lower ones; folders on one line never each other. Types count. */
 const LAYERS: readonly (readonly string[])[] = [
   ["core"],
+  ["monitoring"],
   ["config"],
   ["rollout", "resilience", "dialects", "http"],
   ["telemetry"],
@@ -13,16 +14,21 @@ const LAYERS: readonly (readonly string[])[] = [
   ["proxy"],
   ["analysis"],
   ["controller"],
+  ["incidents"],
+  ["sla"],
+  ["notify"],
+  ["status-page"],
   ["admin"],
   ["app"],
   ["demo"],
   ["cli"],
+  ["dashboard"],
 ];
 
 const ROOT = join(import.meta.dirname, "..", "src");
 const LEVEL = new Map(LAYERS.flatMap((folders, level) => folders.map((folder) => [folder, level] as const)));
 
-const files = globSync("**/*.ts", { cwd: ROOT });
+const files = globSync("**/*.{ts,tsx}", { cwd: ROOT });
 
 t.test("every file stands in a known folder", async (t) => {
   const strays = files.filter((file) => !LEVEL.has(file.split(sep)[0] ?? ""));

@@ -74,6 +74,10 @@ async function startInstance(t: Test) {
       upstreams: [],
       breakers: [],
       rollouts: [],
+      sla: [],
+      reported: [],
+      channels: [],
+      refusals: { unauthorized: 0, forbidden: 0, "foreign-host": 0, "foreign-origin": 0 },
     });
     return createExposition({ config, buffers: () => [buffer], live });
   }

@@ -762,7 +762,7 @@ t.test("whatever instances hold, they and the store come to one document, and it
           for (const i of holds.keys()) {
             const step = reconcile(holds[i], viewed(), "h");
             if (step.kind === "restore") stored = step.document;
-            else holds[i] = documentAfter(holds[i], { document: viewed(), history: "h" } as never); // Only these two are looked at.
+            else holds[i] = documentAfter(holds[i], { document: viewed(), history: "h" }); // Only these two are looked at.
           }
         }
         const newest = Math.max(0, ...all.map(({ version }) => version));

@@ -379,7 +379,7 @@ t.test("a wrong command line says what would be right", async (t) => {
     return { code, said };
   };
   const [kind, port, taken] = await Promise.all([run("v3"), run("v1", "--port", "http"), run("v1", "--port", String(v1.port))]);
-  t.match(kind, { code: 2, said: "expected one of v1, nexten, v2, got v3" });
+  t.match(kind, { code: 2, said: "expected one of v1, nexten, v2, mail, slack, got v3" });
   t.match(port, { code: 2, said: '--port: expected a whole number from 0 to 65535, got "http"' });
   t.match(taken, { code: 1, said: /EADDRINUSE.*choose another with --port/ });
 });

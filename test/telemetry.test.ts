@@ -58,6 +58,10 @@ function figures(config: Config, over: Partial<LiveFigures> = {}): LiveFigures {
     upstreams: [],
     breakers: [],
     rollouts: [],
+    sla: [],
+    reported: [],
+    channels: [],
+    refusals: { unauthorized: 0, forbidden: 0, "foreign-host": 0, "foreign-origin": 0 },
     ...over,
   };
 }

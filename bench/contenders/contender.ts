@@ -20,6 +20,8 @@ export interface World {
 export interface Running {
   readonly port: number;
   readonly child: Child | undefined;
+  /** Where it can be looked at. */
+  readonly adminPort?: number;
 }
 
 export interface Contender {

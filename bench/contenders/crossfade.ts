@@ -58,8 +58,10 @@ export function crossfade(name: string, what: string, changes: Partial<Crossfade
       const directory = path.join(world.directory, name);
       await mkdir(directory, { recursive: true });
       const file = path.join(directory, "bench.yaml");
-      await writeFile(file, configOf(setup, world, port, await freePort(), directory));
-      return launch(world, name, port, [process.execPath, CLI, "serve", "--config", file], path.join(directory, "access.log"));
+      const adminPort = await freePort();
+      await writeFile(file, configOf(setup, world, port, adminPort, directory));
+      const command = [process.execPath, CLI, "serve", "--config", file];
+      return { ...(await launch(world, name, port, command, path.join(directory, "access.log"))), adminPort };
     },
   };
 }

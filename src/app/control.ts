@@ -1,23 +1,31 @@
 import type { IngestReport } from "../analysis/events/ingest.ts";
+import type { FiguresSource } from "../analysis/figures.ts";
 import type { ChangeOptions, ExplainQuery, FlagStatus, Operations, Readiness, Receipt, Status, WorkerStatus } from "../admin/operations.ts";
 import type { Config } from "../config/config.ts";
 import { StringSet } from "../core/string-set.ts";
 import { type Explanation, explainArm } from "../rollout/explain.ts";
+import type { NoticeDesk } from "../notify/desk.ts";
 import type { FlagState } from "../rollout/flag-state.ts";
 import { compileRules } from "../rollout/rules.ts";
 import type { Author, Rejection, SettingsStore, StoreHealth, StoreListener } from "../store/store.ts";
 import { StoreUnavailable } from "../store/store.ts";
-import { createExposition, type Exposition, type LiveFigures } from "../telemetry/exposition.ts";
+import { createExposition, type Exposition, type LiveFigures, type RefusalCode } from "../telemetry/exposition.ts";
 import type { Log } from "../telemetry/log.ts";
 import { createReading, type Reading } from "../telemetry/reading.ts";
 import { placeOf, urlOf } from "./binding.ts";
 import type { EndpointBoard } from "./endpoint-health.ts";
 import type { HealthProbes } from "./health.ts";
 import type { KillSwitches } from "./kill-switches.ts";
+import { createNotices } from "./notices.ts";
 import type { StateUpdate } from "./protocol.ts";
 import { assessReadiness } from "./readiness.ts";
 import { collectReceipt } from "./receipts.ts";
+import { Incidents } from "./incidents.ts";
 import { Rollouts } from "./rollouts.ts";
+import { CustomerObserver } from "./status-page.ts";
+import { StatusSite } from "../status-page/site.ts";
+import { viewFor } from "../status-page/status.ts";
+import { SlaDesk } from "./sla.ts";
 import type { Supervisor } from "./supervisor.ts";
 
 export interface ControlParts {
@@ -29,6 +37,8 @@ export interface ControlParts {
   readonly probes: HealthProbes;
   readonly board: EndpointBoard;
   readonly kills: KillSwitches;
+  /** That signs sticky cookies. */
+  readonly secret: Uint8Array;
   readonly log: Log;
 }
 
@@ -39,6 +49,11 @@ export class Control implements Operations, StoreListener {
   readonly version: string;
   readonly store: SettingsStore;
   readonly rollouts: Rollouts["desk"];
+  readonly sla: SlaDesk;
+  readonly incidents: Incidents["desk"];
+  readonly statusPage: StatusSite;
+  readonly #incidents: Incidents;
+  readonly notices: NoticeDesk;
   readonly #rollouts: Rollouts;
   readonly #parts: ControlParts;
   readonly #startedAt = new Date();
@@ -51,6 +66,8 @@ export class Control implements Operations, StoreListener {
   /** Revisions that the workers have been told of and not all have confirmed, with the update that brings them. */
   readonly #unconfirmed = new Map<string, { readonly revision: number; readonly update: number }>();
   readonly #rejectionCounts: Record<Rejection["kind"], number> = { "invalid-value": 0, "unknown-field": 0, "wrong-type": 0 };
+  readonly #refusals: Record<RefusalCode, number> = { unauthorized: 0, forbidden: 0, "foreign-host": 0, "foreign-origin": 0 };
+  readonly #listeners = new Set<(flag: string) => void>();
   #draining = false;
 
   constructor(parts: ControlParts) {
@@ -77,16 +94,56 @@ export class Control implements Operations, StoreListener {
       log: parts.log,
     });
     this.rollouts = this.#rollouts.desk;
+    const { config, instance, store, log } = parts;
+    this.sla = new SlaDesk({ config, instance, store, meters: buffers, log });
+    const observer = new CustomerObserver({
+      config,
+      status: () => this.status(),
+      recent: (flag) => this.recent(flag),
+      sla: this.sla,
+      isRollingBack: () => this.#incidents.isRollingBack,
+    });
+    this.#incidents = new Incidents({ config, store, observe: () => observer.observe(), log });
+    this.incidents = this.#incidents.desk;
+    this.statusPage = new StatusSite({
+      settings: config.statusPage,
+      look: async () => viewFor(await observer.observe(), this.incidents.board(), Date.now()),
+      now: () => performance.now(),
+    });
+    this.notices = createNotices({
+      config,
+      instance,
+      store,
+      secret: parts.secret,
+      rollout: (flag) => this.rollouts.status(flag),
+      isKilled: (flag) => parts.kills.isKilled(flag),
+      breakers: () => parts.supervisor.breakers.status(this.#states),
+      board: () => this.incidents.refresh().catch(() => undefined),
+      sla: (flag) => this.sla.view(flag),
+      log,
+    });
   }
 
   /** Begins to publish what is counted and, where it leads, to drive rollouts. */
   startRollouts(): void {
     this.#rollouts.start();
+    this.sla.start();
+    this.#incidents.start();
+    this.notices.start();
   }
 
   /** Gives up every lead. */
   async stopRollouts(): Promise<void> {
-    await this.#rollouts.close();
+    await Promise.all([this.#rollouts.close(), this.sla.close(), this.notices.close(), this.#incidents.close()]);
+  }
+
+  recent(flag: string): FiguresSource {
+    return this.#rollouts.recent(flag);
+  }
+
+  onSettings(listener: (flag: string) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
   }
 
   takeEvents(flag: string, body: unknown, who: string): Promise<IngestReport> {
@@ -101,6 +158,11 @@ export class Control implements Operations, StoreListener {
       this.#unconfirmed.set(state.flag, { revision: state.revision, update: this.#updates });
     }
     return { number: this.#updates, states: this.#states };
+  }
+
+  /** The admin API has let somebody not do something. */
+  countRefusal(code: RefusalCode): void {
+    this.#refusals[code]++;
   }
 
   beginDraining(): void {
@@ -121,6 +183,7 @@ export class Control implements Operations, StoreListener {
       { flag: state.flag, revision: state.revision, enabled, killSwitch, percentage: weightBp / 100 },
       "settings changed",
     );
+    for (const listener of this.#listeners) listener(state.flag);
   }
 
   onRejected(rejection: Rejection): void {
@@ -267,6 +330,10 @@ export class Control implements Operations, StoreListener {
         ejections: this.#parts.board.ejections(index),
       })),
       rollouts: this.#rollouts.figures(),
+      sla: this.sla.figures(),
+      reported: this.#rollouts.reported(),
+      channels: this.notices.view().channels.map(({ name, failingSince }) => ({ channel: name, up: failingSince === undefined })),
+      refusals: this.#refusals,
       breakers: this.#parts.supervisor.breakers
         .status(this.#states)
         .map(({ route, upstream, state, window }) => ({ route, upstream, state, budgetUsed: window.budgetUsed })),

@@ -1,6 +1,7 @@
 import type { BusinessSource } from "../analysis/business.ts";
 import { createBusinessSource, type EventsSource } from "../analysis/events/business-source.ts";
 import { EventDesk, type IngestReport } from "../analysis/events/ingest.ts";
+import { ReportTally } from "../analysis/events/reported.ts";
 import type { FiguresSource } from "../analysis/figures.ts";
 import { createPrometheusSource } from "../analysis/prometheus-source.ts";
 import { encodeRecord } from "../analysis/recording.ts";
@@ -23,6 +24,7 @@ import type { FlagState } from "../rollout/flag-state.ts";
 import type { Lease } from "../store/rollout-store.ts";
 import { type Author, type SettingsStore, StoreUnavailable } from "../store/store.ts";
 import type { RolloutFigures } from "../telemetry/exposition.ts";
+import type { ReportedFigures } from "../telemetry/reported.ts";
 import type { Log } from "../telemetry/log.ts";
 import { findRequest } from "../telemetry/request-ledger.ts";
 import { type HealthProbes, probeOnce } from "./health.ts";
@@ -87,6 +89,16 @@ export class Rollouts {
     return [...this.#flags.values()].map((flag) => flag.rolloutFigures);
   }
 
+  /** What users and systems said, likewise. */
+  reported(): ReportedFigures[] {
+    return [...this.#flags.values()].map((flag) => flag.reportedFigures);
+  }
+
+  /** What all instances counted in the last minutes. */
+  recent(flag: string): FiguresSource {
+    return this.#of(flag).recent;
+  }
+
   takeEvents(flag: string, body: unknown, who: string): Promise<IngestReport> {
     return this.#of(flag).takeEvents(body, who);
   }
@@ -108,8 +120,10 @@ class FlagRollout {
   readonly #meter: TickMeter;
   readonly #windows: FleetWindows;
   readonly #events: EventDesk;
+  readonly #tally: ReportTally;
   readonly #closing = new AbortController();
   #business: { readonly rollout: string; readonly source: EventsSource } | undefined;
+  #outside: EventsSource | undefined;
   #document: { readonly version: number; readonly rollout: Rollout } | undefined;
   #running: readonly Promise<void>[] = [];
 
@@ -152,6 +166,7 @@ class FlagRollout {
       lateMs: config.events.lateMs,
       prepare: () => this.#readDocument(),
     });
+    this.#tally = new ReportTally({ store: store.events, flag: name, business: () => this.#businessNow() });
     this.engine = new RolloutEngine({
       flag: name,
       instance: parts.instance,
@@ -182,6 +197,13 @@ class FlagRollout {
       this.#business = { rollout: rollout.id, source: createBusinessSource(this.#parts.store.events, this.#flag.name, rollout.id) };
     }
     return this.#business.source;
+  }
+
+  /** Of the rollout that there is, else of no rollout in particular. */
+  #businessNow(): BusinessSource {
+    const rollout = this.#document?.rollout;
+    if (rollout !== undefined) return this.#businessOf(rollout);
+    return (this.#outside ??= createBusinessSource(this.#parts.store.events, this.#flag.name, undefined));
   }
 
   #inForce(): InForce {
@@ -263,14 +285,25 @@ class FlagRollout {
     };
   }
 
+  /** Whatever gates and triggers are judged by. */
+  get recent(): FiguresSource {
+    return this.#windows;
+  }
+
   get rolloutFigures(): RolloutFigures {
     const state = this.#document?.rollout.state;
     const step = state !== undefined && "step" in state ? state.step + 1 : 0;
     return { flag: this.#flag.name, status: state?.status ?? "idle", step, leads: this.engine.leads };
   }
 
+  get reportedFigures(): ReportedFigures {
+    return this.#tally.figures;
+  }
+
   async takeEvents(body: unknown, who: string): Promise<IngestReport> {
-    return this.#events.take(body, who);
+    const report = await this.#events.take(body, who);
+    this.#tally.took(report);
+    return report;
   }
 
   /** Tells the fleet what this instance counted, at every whole interval. What could not be told goes with the next. */
@@ -293,7 +326,8 @@ class FlagRollout {
       INBOX_EVERY_MS,
       async () => {
         await this.#readDocument();
-        await this.#events.poll();
+        this.#tally.took(await this.#events.poll());
+        await this.#tally.refresh();
       },
       (error) =>
         this.#parts.log.warn({ flag: this.#flag.name, err: error }, "events could not be fetched from the store; it is tried again"),

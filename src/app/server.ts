@@ -17,6 +17,7 @@ import { AnswerDesk } from "./keyed-answers.ts";
 import { KillSwitches } from "./kill-switches.ts";
 import type { Bind } from "./protocol.ts";
 import { type DrainReport, Supervisor } from "./supervisor.ts";
+import { openStatusPage } from "./status-page.ts";
 
 export interface ServerOptions {
   readonly config: Config;
@@ -35,6 +36,8 @@ export interface RunningServer {
   /** With the ports in use. */
   readonly listeners: readonly Bind[];
   readonly admin: { readonly url: string; readonly port: number };
+  /** The listener of the status page, where it has one of its own. */
+  readonly statusPage: { readonly port: number } | undefined;
   /** Resolves when every endpoint of every upstream has been probed once. */
   readonly firstProbes: Promise<void>;
   /** Readiness says no, requests are served on for `delayMs`, then what is under way is finished and everything ends. */
@@ -87,13 +90,15 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     },
   });
   started.defer(() => probes.stop());
-  const control = new Control({ config, instance, version: options.version, store, supervisor, probes, board, kills, log });
+  const control = new Control({ config, instance, version: options.version, store, supervisor, probes, board, kills, secret, log });
 
   await store.start(control);
   const update = control.begin();
   const onError = (error: unknown, request: string): void => log.error({ err: error, request }, "the admin API failed");
-  const admin = await startAdmin(control, { ...config.admin, onError });
+  const admin = await startAdmin(control, { ...config.admin, onError, onRefused: (code) => control.countRefusal(code) });
   started.defer(() => admin.close());
+  const page = await openStatusPage(control, log);
+  if (page !== undefined) started.defer(() => page.close());
   await supervisor.start(update);
   control.onWorkersChanged();
   control.startRollouts();
@@ -114,6 +119,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       return supervisor.binds;
     },
     admin: { url: admin.url, port: admin.port },
+    statusPage: page && { port: page.port },
     firstProbes: probes.firstRound,
     drain: (delayMs = config.drainDelayMs) => (draining ??= drain(delayMs)),
     stop: () => parts.disposeAsync(),

@@ -4,10 +4,13 @@ import { addDemo } from "./demo.ts";
 import { addExplain } from "./explain.ts";
 import { Failed, FailedAsPrinted, InvalidFile, WrongUsage } from "./failed.ts";
 import { addFlags } from "./flags.ts";
+import { addIncident, addMaintenance } from "./incident.ts";
 import { addKill } from "./kill.ts";
 import { bad, bold, print } from "./output.ts";
+import { addNotices } from "./notices.ts";
 import { addRollout } from "./rollout.ts";
 import { addServe } from "./serve.ts";
+import { addSla } from "./sla.ts";
 import { addStatus } from "./status.ts";
 import { packageVersion } from "./version.ts";
 
@@ -63,6 +66,10 @@ function createProgram(): Command {
   addExplain(program);
   addKill(program);
   addRollout(program);
+  addIncident(program);
+  addMaintenance(program);
+  addNotices(program);
+  addSla(program);
   return program;
 }
 

@@ -1,10 +1,11 @@
-import { collide, isEverywhere, isLoopback, type SocketAddress } from "./addresses.ts";
+import { collide, isEverywhere, isLoopback, socketAddress, type SocketAddress } from "./addresses.ts";
 import { formatDuration, formatShare, parseDuration } from "../core/quantity.ts";
+import { checkNotifications } from "./check-notify.ts";
 import { checkRoutes, warnAboutRoutes } from "./check-routes.ts";
 import { type Draft, listOf, mappingOf } from "./draft.ts";
 import { isMapping } from "./issues.ts";
 import type { Finding, Path } from "./problem.ts";
-import { TOKEN, unknownWord } from "./scalars.ts";
+import { OWN_FIELDS, readScalar, TOKEN, unknownWord } from "./scalars.ts";
 
 /** Mistakes between the parts of a file. */
 export function checkAll(draft: Draft): Finding[] {
@@ -12,7 +13,9 @@ export function checkAll(draft: Draft): Finding[] {
     ...checkListeners(draft),
     ...checkAdmin(draft),
     ...checkPeople(draft),
+    ...checkStatusPage(draft),
     ...checkHooks(draft),
+    ...checkNotifications(draft),
     ...checkRoutes(draft),
     ...checkSegments(draft),
     ...checkOverrides(draft),
@@ -73,6 +76,16 @@ function peopleOf(raw: Draft["raw"]): Draft["raw"] {
   return mappingOf(mappingOf(raw["admin"])["people"]);
 }
 
+function checkStatusPage({ admin, listeners, raw }: Draft): Finding[] {
+  const given = mappingOf(raw["status_page"])["address"];
+  const reading = given === undefined ? undefined : readScalar(socketAddress(true), given);
+  if (reading === undefined || !("value" in reading)) return [];
+  const collision = collisionOf(reading.value, listeners);
+  const onAdmin = admin.address !== undefined && collide(admin.address, reading.value);
+  const why = collision ?? (onAdmin ? `${show(reading.value)} is the address of the admin side` : undefined);
+  return why === undefined ? [] : [{ path: ["status_page", "address"], message: `${why}; the status page needs a port of its own` }];
+}
+
 /** A token that two share would prove nothing. */
 function checkPeople({ raw }: Draft): Finding[] {
   const findings: Finding[] = [];
@@ -88,9 +101,6 @@ function checkPeople({ raw }: Draft): Finding[] {
   }
   return findings;
 }
-
-/** Fields that the program sends itself, or that belong to the connection. */
-const OWN_FIELDS = /^(content-.*|host|connection|keep-alive|transfer-encoding|te|trailer|upgrade|expect|x-crossfade-.*)$/;
 
 function checkHooks({ raw }: Draft): Finding[] {
   return Object.entries(mappingOf(raw["hooks"])).flatMap(([name, hook]) => (isMapping(hook) ? checkHook(["hooks", name], hook) : []));

@@ -8,11 +8,13 @@ import type {
   Override,
   Route,
   RouteAction,
+  SlaSettings,
   Store,
   Target,
   Upstream,
 } from "./config.ts";
 import type { Environment } from "./environment.ts";
+import { compileNotifications } from "./compile-notify.ts";
 import { freeze } from "./freeze.ts";
 import type { ConfigFile } from "./schema.ts";
 import type { PathPattern } from "./schema-traffic.ts";
@@ -86,8 +88,38 @@ export function compile(file: ConfigFile, environment: Environment, { readFile, 
       publishMs: file.rollout.publish,
       prometheus: file.rollout.prometheus,
     },
+    notifications: compileNotifications(file.notifications),
+    incidents: { fromRollbacks: file.incidents.from_rollbacks, resolveAfterMs: file.incidents.resolve_after },
+    statusPage: {
+      address: file.status_page.address,
+      title: file.status_page.title,
+      language: file.status_page.language,
+      url: file.status_page.url,
+    },
     events: { lateMs: file.events.late, rememberedRequests: 2 ** Math.ceil(Math.log2(file.events.remembered_requests)) },
+    sla: compileSla(file.sla),
   });
+}
+
+function compileSla({ availability, response_time, errors, accuracy, warn_at, recovered_after }: ConfigFile["sla"]): SlaSettings {
+  const promises = [
+    { promise: "availability", ...availability },
+    { promise: "response_time", ...response_time },
+    { promise: "errors", ...errors },
+    { promise: "accuracy", ...accuracy },
+  ] as const;
+  return {
+    promises: promises
+      .filter(({ enabled }) => enabled)
+      .map((given) => ({
+        promise: given.promise,
+        targetBp: given.target,
+        withinMs: "within" in given ? given.within : undefined,
+        windowMs: given.window,
+      })),
+    warnAtBp: warn_at,
+    recoveredAfterMs: recovered_after,
+  };
 }
 
 function compileStore(store: ConfigFile["store"]): Store {

@@ -220,6 +220,9 @@ export const NAME_RULE = "a letter, then letters, digits, _ . or -, at most 64 i
 /** A field name of HTTP (RFC 9110), also good for cookies. */
 export const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/;
 
+/** Fields of a request that the program sends itself, or that belong to the connection. */
+export const OWN_FIELDS = /^(content-.*|host|connection|keep-alive|transfer-encoding|te|trailer|upgrade|expect|x-crossfade-.*)$/;
+
 function listed(values: readonly string[]): string {
   if (values.length < 2) return values.join("");
   return `${values.slice(0, -1).join(", ")} or ${values.at(-1) ?? ""}`;

@@ -48,7 +48,7 @@ export const admin = adminAccess
   .meta({ description: adminAccess.meta()?.description ?? "" });
 
 /** Never repeated in a message: with some services the whole address is the secret. */
-function webAddress(what: string): Scalar<string> {
+export function webAddress(what: string): Scalar<string> {
   const expected = `${what} beginning with http:// or https://, without credentials and fragment`;
   return {
     kind: "URL",
@@ -68,7 +68,7 @@ function webAddress(what: string): Scalar<string> {
 const argument = text({ expected: "an argument, such as --fast", pattern: /^[^\0]*$/, min: 0, max: 4_096 });
 
 /** Empty where a placeholder is: then the field is not sent. May be a secret, so no message repeats it. */
-const fieldValue: Scalar<string> = {
+export const fieldValue: Scalar<string> = {
   kind: "text",
   expected: "visible ASCII characters and spaces between them, at most 4096",
   read(given) {

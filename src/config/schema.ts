@@ -1,6 +1,9 @@
 import type { z } from "zod";
+import * as notify from "./schema-notify.ts";
 import * as rollout from "./schema-rollout.ts";
 import * as server from "./schema-server.ts";
+import { sla } from "./schema-sla.ts";
+import * as status from "./schema-status.ts";
 import * as traffic from "./schema-traffic.ts";
 import * as users from "./schema-users.ts";
 import { mapping } from "./shapes.ts";
@@ -18,6 +21,10 @@ export const configSchema = mapping(
     hooks: rollout.hooks,
     rollout: rollout.rollout,
     events: rollout.events,
+    incidents: status.incidents,
+    status_page: status.statusPage,
+    notifications: notify.notifications,
+    sla,
     identity: users.identity,
     identity_ignore: users.identityIgnore,
     sticky: users.sticky,

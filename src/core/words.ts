@@ -62,3 +62,30 @@ export const ROLLOUT_STATUSES = ["idle", "progressing", "waiting", "held", "roll
 /** How the breaker of an arm is set: by its figures, by hand, or not there at all. */
 export const BREAKER_MODES = ["auto", "open", "closed", "off"] as const;
 export type BreakerMode = (typeof BREAKER_MODES)[number];
+
+/** What people are told of. */
+export const NOTICE_KINDS = [
+  "rollout-started",
+  "rollout-advanced",
+  "rollout-waiting",
+  "rollout-held",
+  "rollout-resumed",
+  "rollout-rolling-back",
+  "rollout-rolled-back",
+  "rollout-completed",
+  "trigger-failing",
+  "killed",
+  "unkilled",
+  "breaker-open",
+  "incident-opened",
+  "incident-updated",
+  "incident-resolved",
+  "maintenance-announced",
+  "sla-warning",
+  "sla-breached",
+  "sla-recovered",
+  "store-lost",
+  "store-back",
+  "test",
+] as const;
+export type NoticeKind = (typeof NOTICE_KINDS)[number];

@@ -9,7 +9,19 @@ export function record(exchange: Exchange, bytes: number): void {
   const durationMs = performance.now() - exchange.startedAt;
   const segment = decision?.segment ?? -1;
   if (route === undefined) context.meters.malformed(status);
-  else context.meters.request(route.index, exchange.assigned, exchange.servedArm, segment, outcome, status, durationMs);
+  else {
+    const to = exchange.servedBy ?? attempts?.all.at(-1)?.to;
+    context.meters.request(
+      route.index,
+      exchange.assigned,
+      exchange.servedArm,
+      segment,
+      outcome,
+      status,
+      durationMs,
+      to?.backend.index ?? -1,
+    );
+  }
 
   if (route !== undefined && decision !== undefined) {
     context.ledger?.record(

@@ -1,4 +1,5 @@
 import type { Config } from "../config/config.ts";
+import { createKeptDocuments } from "./documents-kept.ts";
 import type { AnswerStore } from "./keyed-answers.ts";
 import { createMemoryAnswers } from "./keyed-answers-memory.ts";
 import { createRedisAnswers } from "./keyed-answers-redis.ts";
@@ -24,8 +25,9 @@ export function createStore({ config, instance, log, prefix = DEFAULT_PREFIX }: 
   const kept = store.kind === "memory" ? "memory" : prefix;
   const directory = stateDirectory || undefined;
   const lastGood = createLastGood({ directory, prefix: kept, log });
-  if (store.kind === "memory") return createMemoryStore({ config, instance, lastGood, directory, log });
-  return createRedisStore({ config: { store, flags }, instance, log, prefix, lastGood });
+  const documents = createKeptDocuments({ directory, prefix: kept, log });
+  if (store.kind === "memory") return createMemoryStore({ config, instance, lastGood, kept: documents, directory, log });
+  return createRedisStore({ config: { store, flags }, instance, log, prefix, lastGood, kept: documents });
 }
 
 interface AnswerStoreOptions {

@@ -70,7 +70,37 @@ export function followedPrefixes(prefix: string, flag: string): readonly string[
   return ["flags", "allow", "deny", "segment:"].map((part) => `${prefix}{${flag}}:${part}`);
 }
 
+export interface DocumentKeys {
+  /** Hash: the text with its version, fence, digest and history. */
+  readonly document: string;
+  /** Who leads it, as long as the key lives. */
+  readonly lease: string;
+  /** The last lease handed out; its number never goes back. */
+  readonly fence: string;
+}
+
+/** Of a document beside the rollouts. No flag can be called so: names of flags begin with a letter. */
+export function documentKeys(prefix: string, name: string): DocumentKeys {
+  const base = `${prefix}{@${name}}:`;
+  return { document: `${base}document`, lease: `${base}lease`, fence: `${base}fence` };
+}
+
 /** What was answered under an idempotency key: `digest` of the key and of whose it is. `owner` is the route, for those who look into Redis. */
 export function answerKey(prefix: string, owner: string, digest: string): string {
   return `${prefix}{${owner}}:answer:${digest}`;
+}
+
+export interface CountKeys {
+  /** Hash: what clients got in an hour, called by its beginning in UTC. */
+  hour(name: string): string;
+  /** Sorted set: hour -> version of its last change; `*` has the version of the whole. */
+  readonly changed: string;
+  /** The number of a writer's last batch. */
+  writer(name: string): string;
+}
+
+/** Of what is counted for what was promised; these share the flag's hash tag with its settings. */
+export function countKeys(prefix: string, flag: string): CountKeys {
+  const base = `${prefix}{${flag}}:sla`;
+  return { hour: (name) => `${base}:${name}`, changed: `${base}:changed`, writer: (name) => `${base}:writer:${name}` };
 }

@@ -1,6 +1,11 @@
 import type { Flag } from "../config/config.ts";
 import type { FlagState } from "../rollout/flag-state.ts";
+import type { CountStore } from "./counts.ts";
+import { createMemoryCounts } from "./counts-memory.ts";
 import { killField, planChange, type PlannedEntry, planSave, validate } from "./decide.ts";
+import { createKeptDocuments, type KeptDocuments } from "./documents-kept.ts";
+import { MemoryDocuments } from "./documents-memory.ts";
+import type { DocumentStore } from "./documents.ts";
 import type { EventStore } from "./event-store.ts";
 import { createMemoryEvents } from "./event-store-memory.ts";
 import { FROM_FILE, type Held, sameState, stateOf } from "./held.ts";
@@ -25,6 +30,8 @@ interface MemoryStoreOptions {
   readonly config: { readonly flags: readonly Flag[] };
   readonly instance: string;
   readonly lastGood: LastGood;
+  /** Where documents are kept besides. Default: nowhere. */
+  readonly kept?: KeptDocuments;
   /** Where the record of a rollout is kept; undefined: in memory. */
   readonly directory: string | undefined;
   readonly log: StoreLog;
@@ -47,6 +54,9 @@ interface Entry {
 class MemoryStore implements SettingsStore {
   readonly rollouts: RolloutStore;
   readonly events: EventStore;
+  readonly counts: CountStore;
+  readonly documents: DocumentStore;
+  readonly #documents: MemoryDocuments;
   readonly #options: MemoryStoreOptions;
   readonly #now: () => number;
   readonly #entries: readonly Entry[];
@@ -60,6 +70,10 @@ class MemoryStore implements SettingsStore {
     this.#entries = options.config.flags.map((flag, index) => ({ flag, index, audit: [], held: FROM_FILE, acknowledged: undefined }));
     this.#states = this.#entries.map(({ flag, held }) => stateOf(flag, held));
     this.events = createMemoryEvents({ now: this.#now });
+    this.counts = createMemoryCounts({ now: this.#now });
+    const kept = options.kept ?? createKeptDocuments({ directory: undefined, prefix: "", log: options.log });
+    this.#documents = new MemoryDocuments({ instance: options.instance, kept, now: this.#now });
+    this.documents = this.#documents;
     this.rollouts = new MemoryRollouts({
       instance: options.instance,
       directory: options.directory,
@@ -72,6 +86,7 @@ class MemoryStore implements SettingsStore {
 
   async start(listener: StoreListener): Promise<void> {
     const kept = await this.#options.lastGood.load();
+    await this.#documents.start();
     for (const entry of this.#entries) entry.held = kept.get(entry.flag.name) ?? FROM_FILE;
     this.#states = this.#entries.map(({ flag, held }) => stateOf(flag, held));
     this.#listener = listener;

@@ -1,7 +1,13 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Config, Flag } from "../config/config.ts";
 import type { FlagState } from "../rollout/flag-state.ts";
+import type { CountStore } from "./counts.ts";
+import { createRedisCounts } from "./counts-redis.ts";
 import { killField, validate } from "./decide.ts";
+import { createKeptDocuments, type KeptDocuments } from "./documents-kept.ts";
+import { RedisDocuments } from "./documents-redis.ts";
+import { DOCUMENT_SCRIPTS } from "./documents-scripts.ts";
+import type { DocumentStore } from "./documents.ts";
 import type { EventStore } from "./event-store.ts";
 import { EventConnection } from "./event-connection.ts";
 import { createRedisEvents } from "./event-store-redis.ts";
@@ -38,6 +44,8 @@ interface RedisStoreOptions {
   readonly log: StoreLog;
   readonly prefix?: string;
   readonly lastGood: LastGood;
+  /** Where documents are kept besides. Default: nowhere. */
+  readonly kept?: KeptDocuments;
   readonly timing?: Partial<typeof TIMING>;
 }
 
@@ -70,6 +78,10 @@ export function createRedisStore(options: RedisStoreOptions): SettingsStore {
 class RedisStore implements SettingsStore {
   readonly rollouts: RolloutStore;
   readonly events: EventStore;
+  readonly counts: CountStore;
+  readonly documents: DocumentStore;
+  readonly #documents: RedisDocuments;
+  readonly #kept: KeptDocuments;
   readonly #options: RedisStoreOptions;
   readonly #timing: typeof TIMING;
   readonly #address: string;
@@ -99,8 +111,21 @@ class RedisStore implements SettingsStore {
       using: (work) => this.#asking(work),
       find: (flag) => this.#find(flag),
     });
+    this.#kept = options.kept ?? createKeptDocuments({ directory: undefined, prefix: "", log: options.log });
+    this.#documents = new RedisDocuments({
+      instance: options.instance,
+      prefix: options.prefix ?? DEFAULT_PREFIX,
+      log: options.log,
+      kept: this.#kept,
+      using: (work) => this.#asking(work),
+    });
+    this.documents = this.#documents;
     this.#eventLine = new EventConnection({ store: options.config.store, instance: options.instance });
     this.events = createRedisEvents({
+      using: this.#eventLine.using,
+      ...(options.prefix === undefined ? {} : { prefix: options.prefix }),
+    });
+    this.counts = createRedisCounts({
       using: this.#eventLine.using,
       ...(options.prefix === undefined ? {} : { prefix: options.prefix }),
     });
@@ -109,6 +134,7 @@ class RedisStore implements SettingsStore {
   async start(listener: StoreListener): Promise<void> {
     const { config, lastGood } = this.#options;
     const kept = await lastGood.load();
+    await this.#documents.start();
     this.#followers = config.flags.map((flag, index) => this.#follower(flag, index, kept.get(flag.name) ?? FROM_FILE));
     this.#states = this.#followers.map(({ flag, held }) => stateOf(flag, held));
     const initial: StoreHealth = { ...this.#health, origin: this.#origin() };
@@ -209,7 +235,7 @@ class RedisStore implements SettingsStore {
     this.#closing.abort();
     this.#eventLine.close();
     await this.#following;
-    await this.#options.lastGood.settle();
+    await Promise.all([this.#options.lastGood.settle(), this.#kept.settle()]);
   }
 
   #follower(flag: Flag, index: number, held: Held): FlagFollower {
@@ -288,12 +314,14 @@ class RedisStore implements SettingsStore {
   async #serve(session: Session, ready: () => void): Promise<void> {
     const { signal } = session;
     // Loaded beforehand, no edit waits for it. A user without the right to do so sends each script when it is first needed.
-    await Promise.all([...SCRIPTS, ...ROLLOUT_SCRIPTS].map(({ lua }) => session.command("SCRIPT", "LOAD", lua))).catch((error: unknown) => {
-      if (faultCode(error) !== "NOPERM") throw error;
-    });
+    await Promise.all([...SCRIPTS, ...ROLLOUT_SCRIPTS, ...DOCUMENT_SCRIPTS].map(({ lua }) => session.command("SCRIPT", "LOAD", lua))).catch(
+      (error: unknown) => {
+        if (faultCode(error) !== "NOPERM") throw error;
+      },
+    );
     // Writing first: a replica gives itself away before any of its settings is believed.
     await this.#beat(session);
-    await Promise.all(this.#followers.map((follower) => follower.synchronize(session)));
+    await Promise.all([...this.#followers.map((follower) => follower.synchronize(session)), this.#documents.poll(session)]);
     if (signal.aborted) return;
     this.#session = session;
     ready();
@@ -302,8 +330,12 @@ class RedisStore implements SettingsStore {
     for (let polls = 1; ; polls++) {
       await delay(this.#timing.poll, undefined, { signal });
       const thorough = polls % THOROUGH_EVERY === 0;
-      await Promise.all([session.ping(), ...this.#followers.map((follower) => follower.poll(session, thorough))]);
-      if (thorough) void this.#options.lastGood.settle(); // Writes only what a full or failing disk has refused before.
+      await Promise.all([
+        session.ping(),
+        ...this.#followers.map((follower) => follower.poll(session, thorough)),
+        this.#documents.poll(session),
+      ]);
+      if (thorough) void Promise.all([this.#options.lastGood.settle(), this.#kept.settle()]); // Writes only what a full or failing disk has refused before.
       if (performance.now() < nextBeat) continue;
       nextBeat = performance.now() + this.#timing.heartbeat;
       await this.#beat(session);

@@ -4,7 +4,7 @@ import type { DocumentView, View } from "./view.ts";
 /** Larger ones are refused: every instance reads a new one within a second, and each write keeps the server busy meanwhile. */
 export const MOST_DOCUMENT_BYTES = 1_048_576;
 
-/** A rollout's document as this instance holds it. */
+/** A rollout's document, or one beside the rollouts, as this instance holds it. */
 export interface HeldDocument {
   /** Grows with every write; no two texts have the same, but after a loss of data, and then only until that is noticed. */
   readonly version: number;
@@ -38,26 +38,34 @@ export type DocumentStep =
  * store's stays, for it is that of the settings there, and gets a number of its own, or whoever knows the lost one by the number would take
  * the one for the other. A store that was begun anew, and has a document, is believed.
  */
-export function reconcile(held: HeldDocument | undefined, stored: DocumentView, history: string): DocumentStep {
+export function reconcile(
+  held: HeldDocument | undefined,
+  stored: DocumentView,
+  history: string,
+  what = "the rollout's document",
+): DocumentStep {
   if (stored.kind === "other") return { kind: "agree" };
   if (stored.kind === "none") {
-    return held === undefined ? { kind: "agree" } : { kind: "restore", document: held, why: "the store had lost the rollout's document" };
+    return held === undefined ? { kind: "agree" } : { kind: "restore", document: held, why: `the store had lost ${what}` };
   }
   if (identOf(held) === identOf(stored)) return { kind: "agree" };
   const found = { version: stored.version, fence: stored.fence, digest: stored.digest, text: stored.text ?? "", history };
   const anew = held !== undefined && held.history !== "" && history !== "" && held.history !== history;
   if (held === undefined || anew || stored.version > held.version) return { kind: "take", document: found };
   if (stored.version < held.version) {
-    const why = `the store had fallen back to version ${stored.version} of the rollout's document`;
+    const why = `the store had fallen back to version ${stored.version} of ${what}`;
     return { kind: "restore", document: held, why };
   }
   const version = stored.version + 1;
-  const why = `the store had lost another version ${stored.version} of the rollout's document; the one that stands there is version ${version} now`;
+  const why = `the store had lost another version ${stored.version} of ${what}; the one that stands there is version ${version} now`;
   return { kind: "restore", document: { ...found, version }, why };
 }
 
 /** What is held after a look at the store; what is to be written back stays until it is. */
-export function documentAfter(held: HeldDocument | undefined, { document, history }: View): HeldDocument | undefined {
+export function documentAfter(
+  held: HeldDocument | undefined,
+  { document, history }: Pick<View, "document" | "history">,
+): HeldDocument | undefined {
   const step = reconcile(held, document, history);
   if (step.kind === "take") return step.document;
   const stale = step.kind === "agree" && document.kind === "document" && held !== undefined && held.history !== history;

@@ -1,9 +1,9 @@
-import { randomHex } from "../core/random-id.ts";
 import { validate } from "./decide.ts";
 import { faultCode } from "./faults.ts";
 import type { FlagFollower } from "./flag-follower.ts";
+import { Leases } from "./leases.ts";
 import type { StoreLog } from "./log.ts";
-import { LEAD, PUBLISH, RECORD, RESIGN, SHOW, TEXT } from "./rollout-scripts.ts";
+import { PUBLISH, RECORD, SHOW, TEXT } from "./rollout-scripts.ts";
 import {
   checkAfter,
   checkText,
@@ -34,29 +34,25 @@ interface RedisRolloutsOptions {
 /** What rollouts keep in Redis, beside the settings and over their connections. */
 export class RedisRollouts implements RolloutStore {
   readonly #options: RedisRolloutsOptions;
-  /** Two programs of one name, of which one was thought dead, are two holders. */
-  readonly #token = randomHex(8);
+  readonly #leases: Leases;
   /** Keys that were complained of, as long as nobody has seen them well. */
   readonly #spoiled = new Set<string>();
 
   constructor(options: RedisRolloutsOptions) {
     this.#options = options;
+    this.#leases = new Leases(options.instance);
   }
 
   async lead(flag: string, ttlMs: number): Promise<Lease | undefined> {
-    const { instance, find, using } = this.#options;
+    const { find, using } = this.#options;
     const follower = find(flag);
-    const { lease, fence, rollout } = follower.keys;
-    return using(async (session) => {
-      const reply = await session.run(LEAD, [lease, fence, rollout], [this.#holder, Math.max(1, Math.round(ttlMs)), follower.fence]);
-      const [ours, number, at] = Array.isArray(reply) ? reply.map((part: unknown) => part) : [];
-      return ours === 1 ? { instance, fence: Number(number), at: Number(at) } : undefined;
-    });
+    const { lease, fence, rollout: document } = follower.keys;
+    return using((session) => this.#leases.take(session, { lease, fence, document }, ttlMs, follower.fence));
   }
 
   async resign(flag: string, lease: Lease): Promise<void> {
     const { keys } = this.#options.find(flag);
-    await this.#options.using((session) => session.run(RESIGN, [keys.lease, keys.fence], [this.#written(lease)]));
+    await this.#options.using((session) => this.#leases.giveBack(session, { ...keys, document: keys.rollout }, lease));
   }
 
   async leader(flag: string): Promise<Omit<Lease, "at"> | undefined> {
@@ -75,7 +71,7 @@ export class RedisRollouts implements RolloutStore {
     const follower = this.#options.find(flag);
     checkText(write.text);
     if (write.fields !== undefined) validate(follower.flag, write.fields);
-    const lease = write.lease === undefined ? "" : this.#written(write.lease);
+    const lease = write.lease === undefined ? "" : this.#leases.written(write.lease);
     return this.#options.using((session) => follower.save(session, write, lease));
   }
 
@@ -92,7 +88,7 @@ export class RedisRollouts implements RolloutStore {
 
   async record(flag: string, lease: Lease, text: string): Promise<void> {
     const { keys } = this.#options.find(flag);
-    await this.#fenced(flag, RECORD, [keys.record, keys.fence], [this.#written(lease), text]);
+    await this.#fenced(flag, RECORD, [keys.record, keys.fence], [this.#leases.written(lease), text]);
   }
 
   async recorded(flag: string, after: string, count: number): Promise<readonly { readonly id: string; readonly text: string }[]> {
@@ -103,20 +99,11 @@ export class RedisRollouts implements RolloutStore {
 
   async show(flag: string, lease: Lease, text: string, ttlMs: number): Promise<void> {
     const { keys } = this.#options.find(flag);
-    await this.#fenced(flag, SHOW, [keys.show, keys.fence], [this.#written(lease), text, Math.max(1, Math.round(ttlMs))]);
+    await this.#fenced(flag, SHOW, [keys.show, keys.fence], [this.#leases.written(lease), text, Math.max(1, Math.round(ttlMs))]);
   }
 
   async shown(flag: string): Promise<string | undefined> {
     return this.#text(this.#options.find(flag).keys.show);
-  }
-
-  get #holder(): string {
-    return `${this.#token}:${this.#options.instance}`;
-  }
-
-  /** A lease as the scripts compare it. */
-  #written({ fence, instance }: Omit<Lease, "at">): string {
-    return `${fence}:${this.#token}:${instance}`;
   }
 
   async #fenced(flag: string, script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<void> {

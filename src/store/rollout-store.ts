@@ -81,10 +81,10 @@ export class DocumentConflict extends Error {
 }
 
 /** @throws RangeError where a text cannot be a document. */
-export function checkText(text: string): void {
+export function checkText(text: string, what = "a rollout's document"): void {
   const bytes = Buffer.byteLength(text);
   if (bytes < 1 || bytes > MOST_DOCUMENT_BYTES)
-    throw new RangeError(`a rollout's document has 1 to ${MOST_DOCUMENT_BYTES} bytes; this one has ${bytes}`);
+    throw new RangeError(`${what} has 1 to ${MOST_DOCUMENT_BYTES} bytes; this one has ${bytes}`);
 }
 
 /** @throws RangeError where it is neither empty nor the id of an entry. */

@@ -47,6 +47,8 @@ export async function openSession(options: SessionOptions, closing: AbortSignal)
   const { promise: ended, resolve } = Promise.withResolvers<unknown>();
   const abort = (): void => end(new Error("the store was closed"));
   const end = (reason: unknown): void => {
+    // Everything that waits for a store that does not answer says so, one after the other.
+    if (over.signal.aborted) return;
     closing.removeEventListener("abort", abort);
     resolve(reason);
     over.abort();

@@ -1,4 +1,6 @@
 import type { FlagState } from "../rollout/flag-state.ts";
+import type { CountStore } from "./counts.ts";
+import type { DocumentStore } from "./documents.ts";
 import type { EventStore } from "./event-store.ts";
 import type { RolloutStore } from "./rollout-store.ts";
 
@@ -32,6 +34,10 @@ export interface SettingsStore {
   readonly rollouts: RolloutStore;
   /** Business events, likewise. */
   readonly events: EventStore;
+  /** What clients got, by the hour. */
+  readonly counts: CountStore;
+  /** Small documents beside the rollouts, likewise. */
+  readonly documents: DocumentStore;
   /** Withdraws this instance from the list and closes every connection. */
   close(): Promise<void>;
 }

@@ -67,7 +67,7 @@ export function parseView(reply: unknown): View {
 }
 
 /** Kind of the key, then the hash without the text, then the text where it is a new one. */
-function parseDocument(reply: unknown): DocumentView {
+export function parseDocument(reply: unknown): DocumentView {
   const [kind, flat, text] = Array.isArray(reply) ? reply.map((part: unknown) => part) : [];
   if (kind === "none") return { kind: "none" };
   const fields = parseFields(flat);
