@@ -55,7 +55,7 @@ t.test("the status is the worst that holds", async (t) => {
   const now = maintenance(T0 - 1, T0 + 1);
   const table: readonly [string, CustomerStatus, Partial<Observed>, Board][] = [
     ["all is well", "operational", {}, EMPTY_BOARD],
-    ["an open breaker or a rollback, and all are answered", "degraded", { impaired: true }, EMPTY_BOARD],
+    ["a rollback under way, and all are answered", "degraded", { impaired: true }, EMPTY_BOARD],
     ["the stable arm is lost", "incident", { reachable: false, impaired: true }, EMPTY_BOARD],
     ["nothing is known of requests", "operational", { requests: 0 }, EMPTY_BOARD],
     ["some fail", "degraded", { failed: 50 }, EMPTY_BOARD],

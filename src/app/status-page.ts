@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { BreakerStatus, Status } from "../admin/operations.ts";
+import type { Status } from "../admin/operations.ts";
 import type { FiguresSource } from "../analysis/figures.ts";
 import { mergeSketches, Sketch } from "../analysis/latencies.ts";
 import type { Config } from "../config/config.ts";
@@ -8,6 +8,7 @@ import { startStatusListener, type StatusListener } from "../status-page/listene
 import type { StatusSite } from "../status-page/site.ts";
 import type { Observed } from "../status-page/status.ts";
 import type { Log } from "../telemetry/log.ts";
+import { placeOf } from "./binding.ts";
 
 interface ObserverParts {
   readonly config: Pick<Config, "flags" | "routes">;
@@ -66,7 +67,7 @@ export class CustomerObserver {
     return {
       ...figures,
       reachable: isReachable(config, seen),
-      impaired: isRollingBack() || seen.breakers.some((breaker) => isFelt(breaker, seen)),
+      impaired: isRollingBack(),
       availability: this.#availability(),
     };
   }
@@ -126,25 +127,17 @@ function isReachable(
   });
 }
 
-/** Open or probing by itself, on a flag that gives the candidate anything: where it gives nothing nobody notices. */
-function isFelt({ flag, state, why }: BreakerStatus, { flags }: Pick<Status, "flags">): boolean {
-  if (state === "closed" || why === "hand") return false;
-  return flags.some(
-    (one) =>
-      one.flag === flag && one.enabled && !one.killed && (one.percentage > 0 || one.segments.some(({ percentage }) => percentage > 0)),
-  );
-}
-
 /** Opens the listener for customers, where the configuration has one. */
 export async function openStatusPage(
   { config, statusPage }: { readonly config: Pick<Config, "statusPage">; readonly statusPage: Pick<StatusSite, "answer"> },
   log: Pick<Log, "error">,
-): Promise<StatusListener | undefined> {
+): Promise<(StatusListener & { readonly url: string }) | undefined> {
   const { address } = config.statusPage;
   if (address === undefined) return undefined;
-  return startStatusListener({
+  const listener = await startStatusListener({
     ...address,
     answer: (asked) => statusPage.answer(asked),
     onError: (error) => log.error({ err: error }, "the status page failed"),
   });
+  return { ...listener, url: `http://${placeOf({ host: address.host, port: listener.port })}/status` };
 }

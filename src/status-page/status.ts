@@ -11,7 +11,10 @@ export type CustomerStatus = (typeof CUSTOMER_STATUSES)[number];
 export interface Observed {
   /** Requests can be answered: somebody serves, and every stable side has an endpoint that is not known to be lost. */
   readonly reachable: boolean;
-  /** Something is out of order that customers may notice though they are answered: a breaker that is not closed, a rollback under way. */
+  /**
+   * A rollback is under way: customers may notice, though they are answered. A breaker that is open is nothing of the kind: whoever it keeps from the
+   * candidate is answered by the stable side, as nearly everybody is.
+   */
   readonly impaired: boolean;
   /** Requests of customers in the last minute, and how many of them had no answer or a 5xx. */
   readonly requests: number;
