@@ -109,7 +109,7 @@ async function numberOf(expression: string): Promise<number> {
 }
 
 async function cannotReach(service: string, host: string, port: number): Promise<void> {
-  const script = `require("net").connect(${port},"${host}").on("connect",()=>process.exit(7)).on("error",()=>process.exit(0)).setTimeout(2000,()=>process.exit(0))`;
+  const script = `require("net").connect(${port},"${host}").on("connect",()=>process.exit(7)).on("error",()=>process.exit(0));setTimeout(()=>process.exit(0),2000)`;
   await inside(service, "node", "-e", script).catch((error: unknown) => {
     throw new Error(`${service} reaches ${host}:${port}, which is on a network of its own`, { cause: error });
   });

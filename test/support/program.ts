@@ -47,7 +47,7 @@ export async function runProgram(scope: Scope, config: string, args: readonly st
     errors: () => errors,
     exit,
     async logged(msg) {
-      await until(`the log says ${msg}`, () => find(msg) !== undefined);
+      await until(`the log says ${msg}`, () => find(msg) !== undefined, 60_000);
       return find(msg) ?? { level: "", msg: "" };
     },
   };
