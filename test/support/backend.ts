@@ -8,7 +8,7 @@ export interface Scope {
 }
 
 /** Resolves when the condition holds; rejects after `limitMs`. */
-export async function until(what: string, condition: () => boolean | Promise<boolean>, limitMs = 10_000): Promise<void> {
+export async function until(what: string, condition: () => boolean | Promise<boolean>, limitMs = 30_000): Promise<void> {
   const end = performance.now() + limitMs;
   while (!(await condition())) {
     if (performance.now() > end) throw new Error(`not so within ${limitMs} ms: ${what}`);
