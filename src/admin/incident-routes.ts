@@ -67,6 +67,12 @@ async function found<T>(changed: Promise<T>): Promise<T> {
     return await changed;
   } catch (error) {
     if (!(error instanceof UnknownEntry)) throw error;
-    throw new Problem("unknown-incident", `Nothing was changed: ${error.message} GET /api/incidents lists what there is.`, {}, {}, error);
+    throw new Problem(
+      "unknown-incident",
+      `Nothing was changed: ${error.message} GET /api/incidents and \`crossfade incident list\` say what there is.`,
+      {},
+      {},
+      error,
+    );
   }
 }

@@ -99,7 +99,9 @@ function describeSla({ flag, at, rows }: SlaView, now: number): string[] {
   ];
   const broken = rows.filter(({ state }) => state === "breached").length;
   return [
-    bold(`${flag}: ${broken === 0 ? good("no promise is broken") : bad(`${broken} broken`)}`),
+    bold(
+      `${flag}: ${rows.every(({ state }) => state === "no-data") ? "too little has been counted yet" : broken === 0 ? good("no promise is broken") : bad(`${broken} broken`)}`,
+    ),
     ...table([
       ["PROMISE", "VERSION", "SEGMENT", "VALUE", "TARGET", "BUDGET LEFT", "P95", "SAMPLE", "COVERED", "STATE", "FOR"],
       ...rows.map(line),

@@ -77,7 +77,7 @@ function wholeNumber(name: string, text: string | undefined, byDefault: number, 
   return value;
 }
 
-function start({ kind, ...options }: Arguments): Promise<{ readonly url: string; close(): Promise<void> }> {
+function start({ kind, ...options }: Arguments): Promise<{ readonly url: string; readonly smtpPort?: number; close(): Promise<void> }> {
   switch (kind) {
     case "mail":
       return startMailSink(options);
@@ -95,7 +95,8 @@ async function main(): Promise<void> {
     return;
   }
   const simulator = await start(parsed);
-  process.stdout.write(`${parsed.kind} simulator on ${simulator.url}\n`);
+  const mails = simulator.smtpPort === undefined ? "" : `, which shows what comes by SMTP to ${parsed.host}:${simulator.smtpPort}`;
+  process.stdout.write(`${parsed.kind} simulator on ${simulator.url}${mails}\n`);
   const stop = (): void => void simulator.close();
   process.once("SIGTERM", stop);
   process.once("SIGINT", stop);
