@@ -2,7 +2,9 @@ import { type IncomingHttpHeaders, type RequestOptions, request as httpRequest }
 import { connect } from "node:net";
 import t, { type Test } from "tap";
 import { parseChange } from "../src/admin/change-request.ts";
+import { problemOf } from "../src/admin/problem.ts";
 import { type AdminServer, startAdmin } from "../src/admin/server.ts";
+import { DocumentConflict } from "../src/store/rollout-store.ts";
 import { type FakeOperations, createFakeOperations } from "./support/fake-operations.ts";
 
 interface Reply {
@@ -359,6 +361,12 @@ t.test("closing ends connections that nobody uses", async (t) => {
   await admin.close();
   await ended;
   await t.rejects(send(admin, "/healthz"), { code: "ECONNREFUSED" });
+});
+
+t.test("whoever is overtaken while writing is told so in words that fit a rollout, an incident and a notice", async (t) => {
+  const problem = problemOf(new DocumentConflict("version 3"));
+  t.match(problem, { code: "refused", status: 409, headers: { "retry-after": "1" } });
+  t.equal(problem.message, "Somebody else changed this at the same time; look at it, then try again.");
 });
 
 t.test("odd member names stay what they are", (t) => {

@@ -13,6 +13,9 @@ import { type FakeOperations, createFakeOperations } from "./support/fake-operat
 
 const MAIN = fileURLToPath(new URL("../src/cli/main.ts", import.meta.url));
 
+// Many programs start at once here: a busy machine takes its time.
+t.setTimeout(300_000);
+
 /** Compiled code is kept between the many short runs of this file; it halves their time. */
 const COMPILED = t.testdir({});
 
@@ -158,6 +161,20 @@ t.test("check prints what the file means, and no password", async (t) => {
     /fallback +to the stable arm after 100ms[^]*but on match, without idempotent: true, only if no connection comes about/,
   );
   t.match(JSON.parse(json.stdout), { file: "crossfade.yaml", valid: true, problems: [] });
+});
+
+t.test("check says where customers look, and which channels are on", async (t) => {
+  const plain = writeConfig(t);
+  const none = await crossfade(["check"], { cwd: plain.cwd });
+  t.match(none.stdout, /status page +at \/status of the admin address/);
+  t.match(none.stdout, /people told +nobody/);
+  const told =
+    "notifications: { channels: { team: { slack: '${SLACK_URL:-}' }, pager: { webhook: 'https://pager.example/verysecretpath' } } }\n";
+  const { cwd } = writeConfig(t, (text) => `${text}\nstatus_page: { address: 127.0.0.1:8090 }\n${told}`);
+  const some = await crossfade(["check"], { cwd });
+  t.match(some.stdout, /status page +127\.0\.0\.1:8090/);
+  t.match(some.stdout, /people told +by pager \(webhook\)\n/, "one whose variable is empty is off");
+  t.notMatch(some.stdout, "verysecretpath");
 });
 
 t.test("check prints every problem at its place", async (t) => {

@@ -93,7 +93,7 @@ export function problemOf(error: unknown): Problem {
   if (error instanceof DocumentConflict)
     return new Problem(
       "refused",
-      "Somebody else acted on the rollout at the same time; look at it, then try again.",
+      "Somebody else changed this at the same time; look at it, then try again.",
       {},
       { "retry-after": "1" },
       error,

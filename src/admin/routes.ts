@@ -21,7 +21,8 @@ import type { AdminRoute } from "./route.ts";
 import { STATUS_ROUTES } from "./status-routes.ts";
 import { SLA_ROUTES } from "./sla-routes.ts";
 
-const ROUTES: readonly AdminRoute[] = [
+/** Everything that the admin address answers, in the order in which it is listed. */
+export const ADMIN_ROUTES: readonly AdminRoute[] = [
   ...LIVE_ROUTES,
   { method: "GET", path: "/api", open: false, about: "this list", handle: index },
   { method: "GET", path: "/", open: false, about: "this list, for those that do not ask for text/html", handle: index },
@@ -81,7 +82,7 @@ export interface Found {
 /** The route of a request. HEAD is GET without the body. Throws the {@link Problem} of an unknown path or method. */
 export function findRoute(method: string, path: string, accept = ""): Found {
   const isBrowser = /\btext\/html\b/i.test(accept);
-  const matches = ROUTES.flatMap((route): Found[] => {
+  const matches = ADMIN_ROUTES.flatMap((route): Found[] => {
     if (route.html === true && !isBrowser) return [];
     const match = matchPath(route.path, path);
     return match === undefined ? [] : [{ route, named: match }];
@@ -118,7 +119,7 @@ function decode(part: string): string {
 }
 
 function index(call: Call): Answer {
-  const lines = ROUTES.map((route) => `${route.method.padEnd(6)} ${route.path.padEnd(33)} ${route.about}`);
+  const lines = ADMIN_ROUTES.map((route) => `${route.method.padEnd(6)} ${route.path.padEnd(33)} ${route.about}`);
   const { instance, version } = call.operations;
   return {
     status: 200,

@@ -70,6 +70,8 @@ export async function runServe(options: ServeOptions): Promise<number> {
         instance,
         listeners,
         admin: server.admin.url,
+        dashboard: `${server.admin.url}/`,
+        statusPage: server.statusPage?.url ?? `${server.admin.url}/status`,
         workers: workers.length,
         store: store.kind,
         startMs: Math.round(performance.now() - began),

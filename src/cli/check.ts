@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import type { Command } from "commander";
-import type { Config, Flag, Route, RouteAction, Store, Target } from "../config/config.ts";
+import type { Channel, Config, Flag, Route, RouteAction, Store, Target } from "../config/config.ts";
 import { formatDuration, formatShare } from "../core/quantity.ts";
 import { chooseConfigFile, readConfigFile } from "./config-file.ts";
 import { Failed, InvalidFile } from "./failed.ts";
@@ -45,10 +45,15 @@ async function check(options: CheckOptions): Promise<void> {
 }
 
 function describeConfig(config: Config): string[] {
-  const { admin, workers } = config;
+  const { admin, workers, statusPage, notifications } = config;
   return [
     ...config.listeners.map(({ name, host, port, tls }) => row(name, `${tls === undefined ? "" : "https://"}${address(host, port)}`)),
     row("admin", `${address(admin.host, admin.port)}${admin.token === undefined ? ", without a token" : ", with a token"}`),
+    row(
+      "status page",
+      statusPage.address === undefined ? "at /status of the admin address" : address(statusPage.address.host, statusPage.address.port),
+    ),
+    row("people told", describeChannels(notifications.channels)),
     row("store", describeStore(config.store)),
     row("workers", workers === 0 ? `one per core, ${availableParallelism()} on this machine` : String(workers)),
     row("state kept", `in ${config.stateDirectory}`),
@@ -124,6 +129,12 @@ function describeAction(action: RouteAction): string {
 
 function describeTarget({ upstream, path }: Target): string {
   return path === undefined ? upstream : `${upstream} at ${path}`;
+}
+
+/** Those that are on: which variables were empty is seen here before anybody waits for a message. */
+function describeChannels(channels: readonly Channel[]): string {
+  if (channels.length === 0) return "nobody: no channel has an address";
+  return `by ${channels.map(({ name, kind }) => `${name} (${kind})`).join(", ")}`;
 }
 
 function describeStore(store: Store): string {

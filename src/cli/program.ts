@@ -47,7 +47,8 @@ export async function run(words: readonly string[]): Promise<number> {
   }
 }
 
-function createProgram(): Command {
+/** All commands with their options, not yet told what to run. */
+export function createProgram(): Command {
   const program = new Command("crossfade")
     .description("Moves live traffic from a stable service to a new one, and takes every request back that goes wrong.")
     .version(packageVersion(), "-V, --version", "print the version")

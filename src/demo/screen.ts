@@ -41,7 +41,7 @@ export function openScreen(terminal: NodeJS.WriteStream | Terminal): Screen {
 /** What does not change, where only lines can follow. */
 function introduction(model: ViewModel): string {
   return [
-    `crossfade demo   proxy ${model.proxyUrl}   admin ${model.adminUrl}`,
+    `crossfade demo   proxy ${model.proxyUrl}   dashboard ${model.adminUrl}/`,
     ...model.notes.map((note) => `note: ${note}`),
     ...model.backends.map((backend) => `  ${backend.name} ${backend.url}`),
     "Try in another terminal (Ctrl-C ends the demo):",

@@ -33,7 +33,7 @@ const BAR = 20;
  */
 export function renderView(model: ViewModel, width: number, height = Number.POSITIVE_INFINITY): string {
   const lines = [
-    `crossfade demo   proxy ${model.proxyUrl}   admin ${model.adminUrl}`,
+    `crossfade demo   proxy ${model.proxyUrl}   dashboard ${model.adminUrl}/`,
     ...model.notes.map((note) => `note: ${note}`),
     "",
     ...flagLines(model.flag),
