@@ -1,7 +1,7 @@
 import { createHmac } from "node:crypto";
 import { createServer as createTcpServer, type AddressInfo } from "node:net";
 import t from "tap";
-import type { Channel, EmailChannel, SlackChannel, WebhookChannel } from "../src/config/config.ts";
+import type { Channel, EmailChannel, SlackChannel, WebhookChannel } from "../src/config/config-told.ts";
 import { parseRetryAfter } from "../src/notify/channels/answer.ts";
 import { createSend } from "../src/notify/channels/create.ts";
 import { secretsOf, withoutSecrets } from "../src/notify/channels/hidden.ts";
@@ -220,4 +220,8 @@ t.test("secrets are found in every form in which they may be repeated", async (t
   const shown = withoutSecrets(`${url} T00000000 B00000000 XXXXxxxx1234 abcdefghijkl services`, secretsOf(url));
   t.equal(shown, "*** *** *** *** *** services");
   t.equal(withoutSecrets("a\r\n\u001b[31mb", []), "a [31mb");
+  for (const times of [5, 20, 200]) {
+    const repeated = withoutSecrets(`${secret.repeat(3)} `.repeat(times), [secret.repeat(3)]);
+    t.notOk(repeated.includes(secret.slice(0, 8)), "none is cut in two, however often it is repeated");
+  }
 });

@@ -131,6 +131,11 @@ t.test("there is an end to everything: open incidents, updates, maintenance", as
   const told = { state: "monitoring", text: { en: "x" }, impact: undefined, priority: undefined } as const;
   for (let i = 1; i < 100; i++) board = made(updateIncident(board, "inc-1", told, { at: T0, by: "a" })).board;
   t.match(updateIncident(board, "inc-1", told, { at: T0, by: "a" }), { refused: /100 updates/ });
+  const over = made(updateIncident(board, "inc-1", { ...told, state: "resolved" }, { at: T0, by: "a" }));
+  t.notOk(isOpen(over.made), "but it can be ended");
+  for (const state of ["resolved", "monitoring"] as const) {
+    t.match(updateIncident(over.board, "inc-1", { ...told, state }, { at: T0, by: "a" }), { refused: /100 updates/ });
+  }
   const window = (from: number, to: number) => announceMaintenance(board, { title: {}, text: {}, from, to }, { at: T0, by: "a" });
   t.match(window(T0 + 2, T0 + 1), { refused: /before it begins/ });
   t.match(window(T0 - 2, T0 - 1), { refused: /over already/ });
@@ -172,6 +177,17 @@ t.test("a desk decides anew on what somebody else wrote meanwhile", async (t) =>
   await t.rejects(documents.save("incidents", { version: 1, text: "x", lease: undefined }), DocumentConflict);
 });
 
+t.test("what a person says who has the program's name is a person's word", async (t) => {
+  const kept = createKeptDocuments({ directory: undefined, prefix: "", log: { info() {}, warn() {} } });
+  const documents = new MemoryDocuments({ instance: "a", kept, now: () => T0 });
+  const desk = new IncidentDesk({ documents, now: () => T0 });
+  const board = followRollback(EMPTY_BOARD, rolled("rolling-back"), WORLD) ?? EMPTY_BOARD;
+  await documents.save("incidents", { version: 0, text: writeBoard(board).text, lease: undefined });
+  await desk.update("inc-1", { state: "identified", text: { en: "A disk" }, impact: undefined, priority: undefined }, AUTOMATIC);
+  t.equal(desk.board().incidents[0]?.updates.at(-1)?.by, "crossfade (by hand)");
+  t.equal(followRollback(desk.board(), rolled("rolled-back"), WORLD), undefined, "it is left to people");
+});
+
 t.test("a board that this version cannot read is told, and what was known before is shown", async (t) => {
   const kept = createKeptDocuments({ directory: undefined, prefix: "", log: { info() {}, warn() {} } });
   const documents = new MemoryDocuments({ instance: "a", kept, now: () => T0 });
@@ -206,7 +222,7 @@ function rolled(status: "rolling-back" | "rolled-back", more: Partial<Rollback> 
   return { ...startedAt(), state: { status, rollback: { ...ROLLBACK, ...more } } };
 }
 
-const WORLD = { now: T0 + 1_000, resolveAfterMs: 30 * MINUTE, healthySince: undefined };
+const WORLD = { now: T0 + 1_000, resolveAfterMs: 30 * MINUTE, healthySince: undefined, runs: new Set([startedAt().id]) };
 
 t.test("a rollback that a trigger caused opens one incident, however often and wherever it is looked at", async (t) => {
   const opened = followRollback(EMPTY_BOARD, rolled("rolling-back"), WORLD);
@@ -239,20 +255,34 @@ t.test("it is told once when the traffic is back, and resolved when all has been
   t.match(watched.incidents[0]?.updates, [{ state: "investigating" }, { state: "monitoring", at: T0 + 5_000, by: AUTOMATIC }]);
 
   const later = (minutes: number, healthySince: number | undefined, resolveAfterMs = 30 * MINUTE): Board | undefined =>
-    followRollback(watched, rolled("rolled-back"), { now: T0 + 5_000 + minutes * MINUTE, healthySince, resolveAfterMs });
+    followRollback(watched, rolled("rolled-back"), { ...WORLD, now: T0 + 5_000 + minutes * MINUTE, healthySince, resolveAfterMs });
   t.equal(later(29, T0), undefined);
   t.equal(later(40, undefined), undefined, "not while it is not well");
   t.equal(later(40, T0 + 20 * MINUTE), undefined, "not before it has been well for so long");
   t.equal(later(10_000, T0, 0), undefined, "not at all where a person does it");
   t.match(later(31, T0)?.incidents[0]?.updates.at(-1), { state: "resolved", by: AUTOMATIC });
-  const again = followRollback(watched, startedAt(), { now: T0 + 60 * MINUTE, healthySince: T0, resolveAfterMs: 30 * MINUTE });
-  t.equal(again?.incidents[0] && stateOf(again.incidents[0]), "resolved", "also when the rollout has gone on");
 
   const said = { state: "monitoring", text: { en: "We look into it" }, impact: undefined, priority: undefined } as const;
   const touched = made(updateIncident(watched, "inc-1", said, { at: T0 + MINUTE, by: "alice" })).board;
   t.equal(
-    followRollback(touched, rolled("rolled-back"), { now: T0 + 90 * MINUTE, healthySince: T0, resolveAfterMs: 30 * MINUTE }),
+    followRollback(touched, rolled("rolled-back"), { ...WORLD, now: T0 + 90 * MINUTE, healthySince: T0 }),
     undefined,
     "who has spoken has the last word",
   );
+});
+
+t.test("what a rollback opened is over when all is well, also when another run has taken its place", async (t) => {
+  const board = followRollback(EMPTY_BOARD, rolled("rolling-back"), WORLD) ?? EMPTY_BOARD;
+  const next = { ...startedAt(), id: "the-next-run" };
+  const world = { ...WORLD, now: T0 + MINUTE, healthySince: T0 + MINUTE, runs: new Set([next.id]) };
+  t.equal(followRollback(board, next, { ...world, healthySince: undefined }), undefined, "not while it is not well");
+  const watched = followRollback(board, next, world) ?? EMPTY_BOARD;
+  t.equal(watched.incidents[0] && stateOf(watched.incidents[0]), "monitoring", "gone on before anybody looked");
+  for (const rollout of [next, undefined]) {
+    t.equal(followRollback(watched, rollout, { ...world, now: T0 + 30 * MINUTE }), undefined);
+    const over = followRollback(watched, rollout, { ...world, now: T0 + 31 * MINUTE });
+    t.equal(over?.incidents[0] && stateOf(over.incidents[0]), "resolved");
+  }
+  const elsewhere = { ...world, now: T0 + 31 * MINUTE, runs: new Set([next.id, startedAt().id]) };
+  t.equal(followRollback(watched, next, elsewhere), undefined, "its own flag says it while its run is there");
 });

@@ -1,6 +1,9 @@
 import { createServer, get, type IncomingMessage, type ServerResponse } from "node:http";
 import fc from "fast-check";
 import t from "tap";
+import { incidentsShown, noticesShown } from "../src/admin/live/told.ts";
+import type { Incident, IncidentState } from "../src/incidents/incident.ts";
+import type { Delivery, Notice } from "../src/notify/notice.ts";
 import { History } from "../src/admin/live/history.ts";
 import { Part } from "../src/admin/live/parts.ts";
 import { percentageAt, pointOf, unknownPoint } from "../src/admin/live/point.ts";
@@ -258,4 +261,53 @@ t.test("who has left is forgotten", async (t) => {
   await until("it is gone", () => viewers.count === 0);
   for (const response of responses) viewers.add(response, [Buffer.from("x")]);
   t.equal(viewers.count, 0, "nor is it taken up again");
+});
+
+t.test("of what people were told a view has what lasts and the newest of what is over, however much is kept", async (t) => {
+  const told = (number: number, over: boolean): Notice => ({
+    id: `ntc-${number}`,
+    kind: "killed",
+    severity: "P1",
+    group: `g${number}`,
+    flag: undefined,
+    facts: {},
+    openedAt: number,
+    lastAt: number,
+    count: 1,
+    acknowledged: undefined,
+    resolvedAt: over ? number : undefined,
+    levels: {},
+  });
+  const sent = ({ id }: Notice): Delivery => {
+    const rest = { channel: "ops", part: "first", index: 0, dueAt: 0, tries: 1, nextAt: 0, status: "sent", detail: "" } as const;
+    return { ...rest, id: `${id}.1`, notice: id };
+  };
+  const notices = Array.from({ length: 200 }, (_, i) => told(200 - i, i % 10 > 0));
+  const shown = noticesShown({ sender: "a", channels: [], notices, deliveries: notices.map(sent) });
+  t.equal(shown.notices.filter(({ resolvedAt }) => resolvedAt === undefined).length, 20, "all that lasts");
+  t.same(
+    shown.notices.filter(({ resolvedAt }) => resolvedAt !== undefined).map(({ id }) => id),
+    notices
+      .filter(({ resolvedAt }) => resolvedAt !== undefined)
+      .slice(0, 20)
+      .map(({ id }) => id),
+  );
+  t.same(
+    shown.deliveries.map(({ notice }) => notice),
+    shown.notices.map(({ id }) => id),
+  );
+
+  const day = 86_400_000;
+  const incident = (number: number, state: IncidentState, at: number): Incident => {
+    const rest = { priority: "P2", impact: "none", title: {}, openedBy: "a", rollout: undefined } as const;
+    return { ...rest, id: `inc-${number}`, openedAt: at, updates: [{ at, state, text: {}, by: "a" }] };
+  };
+  const now = 100 * day;
+  const incidents = [
+    ...Array.from({ length: 30 }, (_, i) => incident(90 - i, "resolved", now - i * 1_000)),
+    incident(2, "monitoring", now - 80 * day),
+    incident(1, "resolved", now - 15 * day),
+  ];
+  t.same(incidentsShown(incidents, now), [...incidents.slice(0, 20), incidents[30]]);
+  t.same(incidentsShown(incidents.slice(30), now), [incidents[30]]);
 });

@@ -322,6 +322,9 @@ t.test("what is asked wrongly is said, and HEAD is answered without a stream", a
   t.match(await get("/api/live?flags=v2_migration"), { status: 400, body: /Did you mean flag\?/ });
   t.match(await get("/api/live", {}, "POST"), { status: 405, headers: { allow: "GET, HEAD" } });
   t.match(await get("/api/live", { host: "evil.example" }), { status: 403 });
+  for (const foreign of [{ "sec-fetch-site": "cross-site" }, { origin: "http://evil.example" }]) {
+    t.match(await get("/api/live", foreign), { status: 403, body: /foreign-origin/ }, "another's page takes no viewer's place");
+  }
   t.match(await get("/api/live", {}, "HEAD"), { status: 200, body: "", headers: { "content-type": "text/event-stream; charset=utf-8" } });
 });
 

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
 import t from "tap";
-import type { Escalation, Notifications } from "../src/config/config.ts";
+import type { Escalation, Notifications } from "../src/config/config-told.ts";
 import { NOTICE_KINDS, type Happening, type NoticeKind, type Severity } from "../src/notify/notice.ts";
 import { planNotices } from "../src/notify/plan-notices.ts";
 import {

@@ -240,13 +240,52 @@ t.test("incidents are told with each update, those of a rollback without calling
   };
   see(T0);
   t.same(see(T0 + 1, incidentOf("inc-1", [])), ["incident-opened P2"]);
-  t.same(see(T0 + 2, incidentOf("inc-1", ["identified", "monitoring"])), ["incident-updated info", "incident-updated info"]);
+  t.same(see(T0 + 2, incidentOf("inc-1", ["identified", "monitoring"])), ["incident-updated P2", "incident-updated P2"]);
   t.same(see(T0 + 3, incidentOf("inc-1", ["identified", "monitoring", "resolved"])), ["incident-resolved ends"]);
   t.same(see(T0 + 4, incidentOf("inc-1", ["identified", "monitoring", "resolved"]), { ...incidentOf("inc-2", []), rollout: "run-1" }), [
     "incident-opened info",
   ]);
   t.same(see(T0 + 5, incidentOf("inc-3", ["resolved"]), incidentOf("inc-2", [])), ["incident-opened P2", "incident-resolved ends"]);
   t.same(see(T0 + 6, incidentOf("inc-3", ["resolved"])), ["incident-resolved ends"], "one that is gone from the board is over");
+});
+
+t.test("an incident that was over and is open again calls people again, and what was told of it before is not told anew", async (t) => {
+  const notified: NoticeState[] = [NO_NOTICES];
+  const see = (at: number, states: readonly Incident["updates"][number]["state"][]): readonly string[] => {
+    const { updates, ...incident } = incidentOf("inc-1", []);
+    const words = [...updates, ...states.map((state, i) => ({ at: T0 + (i + 1) * HOUR, state, text: { en: `word ${i}` }, by: "eve" }))];
+    const board = { next: 9, incidents: [{ ...incident, priority: "P0" as const, updates: words }], maintenance: [] };
+    const before = notified.at(-1) ?? NO_NOTICES;
+    notified.push(look(before, worldOf(at, {}, { board }), at, ROUTED));
+    return observe(before.seen, worldOf(at, {}, { board })).happenings.map(({ kind, severity, resolves, facts }) =>
+      [kind, resolves ? "ends" : severity, facts["text.en"], facts["by"]].join(" "),
+    );
+  };
+  t.same(see(T0 + 1, []), ["incident-opened P0 inc-1 0 bob"]);
+  t.same(see(T0 + HOUR, ["resolved"]), ["incident-resolved ends word 0 eve"]);
+  t.same(see(T0 + 3 * HOUR, ["resolved", "investigating", "identified"]), [
+    "incident-opened P0 word 1 eve",
+    "incident-updated P0 word 2 eve",
+  ]);
+  const open = notified.at(-1)?.notices.filter(({ resolvedAt }) => resolvedAt === undefined) ?? [];
+  t.match(open, [{ kind: "incident-opened", severity: "P0", openedAt: T0 + 2 * HOUR }], "it lasts, so it is repeated and escalates");
+  t.same(
+    see(T0 + 5 * HOUR, ["resolved", "investigating", "identified", "resolved", "investigating"]),
+    ["incident-resolved ends word 3 eve", "incident-opened P0 word 4 eve"],
+    "also between two looks",
+  );
+});
+
+t.test("an incident that becomes worse is a trouble of its new priority, and one of a rollback is none", async (t) => {
+  const seen = (rollout: string | undefined): NoticeState => {
+    const [first, second] = [incidentOf("inc-1", []), { ...incidentOf("inc-1", ["identified"]), priority: "P0" as const }];
+    return [[], [{ ...first, rollout }], [{ ...second, rollout }]].reduce((state: NoticeState, incidents, i) => {
+      return look(state, worldOf(T0 + i, {}, { board: { next: 9, incidents, maintenance: [] } }), T0 + i, ROUTED);
+    }, NO_NOTICES);
+  };
+  const lasting = (state: NoticeState) => state.notices.filter(({ resolvedAt }) => resolvedAt === undefined);
+  t.match(lasting(seen(undefined)), [{ severity: "P0", facts: { incident: "inc-1", priority: "P0", state: "identified" } }]);
+  t.same(lasting(seen("run-1")), []);
 });
 
 t.test("announced work is told, and when it is cancelled", async (t) => {

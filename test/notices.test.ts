@@ -1,5 +1,5 @@
 import t from "tap";
-import type { Notifications } from "../src/config/config.ts";
+import type { Notifications } from "../src/config/config-told.ts";
 import type { Happening } from "../src/notify/notice.ts";
 import { planNotices } from "../src/notify/plan-notices.ts";
 import {

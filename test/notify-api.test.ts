@@ -1,7 +1,8 @@
 import t, { type Test } from "tap";
+import { findRoute } from "../src/admin/routes.ts";
 import { type AdminServer, startAdmin } from "../src/admin/server.ts";
 import { run } from "../src/cli/program.ts";
-import type { Notifications } from "../src/config/config.ts";
+import type { Notifications } from "../src/config/config-told.ts";
 import type { NoticeDesk } from "../src/notify/desk.ts";
 import { StoreUnavailable } from "../src/store/store.ts";
 import { ask, type Reply, until } from "./support/backend.ts";
@@ -115,6 +116,10 @@ t.test("a page tells what is over, and what cannot be kept now", async (t) => {
   await until("it is over", () => typeof opened.desk.view().notices[0]?.resolvedAt === "number");
   t.match((await get(opened, path)).body, /terminée depuis/);
   t.match((await press(opened, path)).body, /terminée depuis/);
+});
+
+t.test("nobody without a right has every view made anew", async (t) => {
+  t.match(findRoute("POST", "/notices/ntc-1/ack").route, { open: true, quiet: true });
 });
 
 t.test("the API lists, acknowledges and tests, for those who may", async (t) => {

@@ -1,5 +1,5 @@
 import t from "tap";
-import type { Notifications } from "../src/config/config.ts";
+import type { Notifications } from "../src/config/config-told.ts";
 import { loadConfig, parseConfig } from "../src/config/parse.ts";
 
 function parse(notifications: string, environment: Record<string, string> = {}): ReturnType<typeof parseConfig> {
@@ -111,6 +111,10 @@ t.test("an empty variable switches a channel off, and whatever names it goes on 
       ],
     },
   ]);
+});
+
+t.test("an address behind which no path can be put is refused", async (t) => {
+  t.match(problems('  url: "https://ops.example/?team=a"').join("\n"), /^notifications\.url: has a query/);
 });
 
 t.test("all mistakes are told at once, with what would be right, and no secret in them", async (t) => {

@@ -1,9 +1,14 @@
 import t from "tap";
-import type { Channel, Notifications } from "../src/config/config.ts";
+import type { Channel, Notifications } from "../src/config/config-told.ts";
 import type { RunningDesk } from "./support/notice-desk.ts";
+import type { DocumentStore } from "../src/store/documents.ts";
+import { type StoreHealth, StoreUnavailable } from "../src/store/store.ts";
 import { until } from "./support/backend.ts";
 import { Clock, NOBODY, SharedDocuments, startDesk, World } from "./support/notice-desk.ts";
 import { type Received, startMailReceiver, startWebReceiver, type WebReceiver } from "./support/receivers.ts";
+
+// A busy machine takes its time.
+t.setTimeout(300_000);
 
 const MINUTE = 60_000;
 
@@ -305,6 +310,59 @@ t.test("what another instance acknowledged meanwhile counts", async (t) => {
   await t.rejects(two.desk.acknowledge("ntc-9", { who: "bea", reason: "" }, "cli"), { name: "Refused", message: /no notice "ntc-9"/ });
   setup.documents.down = true;
   await t.rejects(two.desk.acknowledge("ntc-1", { who: "bea", reason: "" }, "cli"), { name: "StoreUnavailable" });
+});
+
+t.test("a store that refuses the notices alone is told of with why", async (t) => {
+  const ops = await startWebReceiver(t);
+  const setup = fresh();
+  const storeHealth = (): StoreHealth => ({ kind: "redis", up: true, message: "", origin: "store" });
+  const desks = ["host-a", "host-b"].map((instance) => {
+    return startDesk(t, { ...setup, instance, notifications: told([web("ops", ops)]), parts: { storeHealth } });
+  });
+  await until("one leads", () => desks.some(({ desk }) => desk.view().sender !== undefined));
+  setup.documents.down = true;
+  await Promise.all(desks.map(settled));
+  setup.clock.move(11_000);
+  await until("both tell", () => ops.taken.length === 2);
+  for (const { body } of ops.taken) t.match(JSON.parse(body), { notice: { kind: "store-lost", facts: { reason: /this test is away/ } } });
+});
+
+t.test("what is acknowledged on the one that sends counts, also when another has taken over meanwhile", async (t) => {
+  const ops = await startWebReceiver(t);
+  const setup = fresh();
+  const notifications = told([web("ops", ops)]);
+  const shared = setup.documents.of("host-a");
+  let isCutOff = false;
+  const reach = (): void => {
+    if (isCutOff) throw new StoreUnavailable("host-a does not reach the store");
+  };
+  const documents: DocumentStore = {
+    ...shared,
+    load: async (name) => (reach(), shared.load(name)),
+    save: async (name, write) => (reach(), shared.save(name, write)),
+    lead: async (name, ttlMs) => (reach(), shared.lead(name, ttlMs)),
+  };
+  const one = startDesk(t, { ...setup, notifications, parts: { documents } });
+  await until("it leads", () => one.desk.view().sender === "host-a");
+  setup.world.kill("move", true);
+  await until("ops is told", () => ops.taken.length === 1);
+  await until("it is recorded", () => one.desk.view().deliveries.every(({ status }) => status === "sent"));
+  isCutOff = true;
+  await settled(one);
+  const two = startDesk(t, { ...setup, notifications, instance: "host-b" });
+  setup.documents.expire();
+  await until("the other one sends", () => two.desk.view().sender === "host-b");
+  t.match(await one.desk.acknowledge("ntc-1", { who: "ada", reason: "" }, "cli"), { acknowledged: { by: "ada" } });
+  const saves = setup.documents.saves;
+  setup.clock.move(31_000);
+  await until("the other one has written since", () => setup.documents.saves > saves);
+  isCutOff = false;
+  await until("both know it", () =>
+    [one, two].every(({ desk }) => {
+      void desk.refresh();
+      return desk.view().sender === "host-b" && desk.view().notices.find(({ id }) => id === "ntc-1")?.acknowledged?.by === "ada";
+    }),
+  );
 });
 
 t.test("a quiet day writes the document now and then, and sends nothing", async (t) => {

@@ -5,6 +5,9 @@ import { type RunningProgram, serveProgram } from "./support/program.ts";
 import { type RedisServer, startRedis } from "./support/redis.ts";
 import { startWebReceiver, type WebReceiver } from "./support/receivers.ts";
 
+// A busy machine takes its time.
+t.setTimeout(300_000);
+
 interface Fleet {
   readonly redis: RedisServer;
   readonly programs: readonly [RunningProgram, RunningProgram];

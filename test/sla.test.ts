@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import t from "tap";
-import type { SlaSettings, SlaTarget } from "../src/config/config.ts";
+import type { SlaSettings, SlaTarget } from "../src/config/config-told.ts";
 import { assess, type Judgements } from "../src/sla/assess.ts";
 import { decodeMemories, encodeMemories, NOTHING_REMEMBERED, type SlaMemory } from "../src/sla/memory.ts";
 import type { SlaPromise, SlaRow, SlaState } from "../src/sla/sla.ts";

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { request } from "node:http";
 import { connect } from "node:net";
 import t, { type Test } from "tap";
+import { bannerOf } from "../src/app/banner.ts";
 import { run } from "../src/cli/program.ts";
 import { type App, configOf, configText, startApp } from "./support/app.ts";
 import { ask, type Reply, startBackend, until } from "./support/backend.ts";
@@ -104,6 +105,7 @@ t.test("the listener of the page has nothing else on it, and bounds on everythin
     ),
   );
   const port = portOf(app);
+  t.match(bannerOf(app), `http://127.0.0.1:${port}/status\n`, "whoever starts the program is told where it is");
   for (const path of [
     "/",
     "/metrics",
@@ -237,6 +239,8 @@ t.test("what is said wrongly is refused, with all that is wrong", async (t) => {
     ask(app.admin.port, { path, method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
   t.equal(app.statusPage, undefined);
   t.equal((await page(app.admin.port)).status, 200, "it is on the admin address all the same");
+  t.match(bannerOf(app), `${app.admin.url}/status\n`);
+  t.match(bannerOf(app), `${app.admin.url}/ `, "and so is the dashboard");
   const all = await post("/api/incidents", { title: "a\u0007b", text: { de: "x" }, impact: "bad", priority: "P9", colour: "red" });
   t.equal(all.status, 422);
   for (const field of ["title", "text", "impact", "priority", "colour"]) t.match(all.body, `"field": "${field}`);

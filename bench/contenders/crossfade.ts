@@ -27,6 +27,8 @@ export interface CrossfadeSetup {
   readonly cookie: boolean;
   /** Three segments with figures of their own, named by a header. */
   readonly segments: boolean;
+  /** Where the live settings are kept, as in the configuration. */
+  readonly store: string;
 }
 
 /** All that a migration needs is on. */
@@ -40,6 +42,7 @@ const USUAL: CrossfadeSetup = {
   quality: false,
   cookie: false,
   segments: false,
+  store: "memory",
 };
 
 /** As it is shipped: compiled, so that no thread carries a TypeScript loader. Another build can be named, to compare two. */
@@ -72,7 +75,7 @@ function configOf(setup: CrossfadeSetup, world: World, port: number, adminPort: 
   const quality = setup.quality ? ", quality: { pointer: /matches/*/confidence }" : "";
   return `listeners: [{ name: public, address: 127.0.0.1:${port} }]
 admin: { address: 127.0.0.1:${adminPort} }
-store: memory
+store: ${setup.store}
 state_directory: ${directory}
 workers: ${setup.workers}
 transport: ${setup.transport}

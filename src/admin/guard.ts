@@ -104,14 +104,14 @@ function requireOwnHost(header: string | undefined, bound: string): void {
 }
 
 /** Browsers that do not send Sec-Fetch-Site send Origin with every change; programs usually send neither. */
-function requireOwnOrigin(headers: IncomingHttpHeaders): void {
+export function requireOwnOrigin(headers: IncomingHttpHeaders): void {
   const site = headers["sec-fetch-site"];
   if (site !== undefined && site !== "same-origin" && site !== "none") {
-    throw new Problem("foreign-origin", `Sec-Fetch-Site is ${quote(site)}; changes are taken from pages of this address only.`);
+    throw new Problem("foreign-origin", `Sec-Fetch-Site is ${quote(site)}; changes and streams are for pages of this address only.`);
   }
   const { origin, host } = headers;
   if (origin === undefined || origin === `http://${host}` || origin === `https://${host}`) return;
-  throw new Problem("foreign-origin", `Origin is ${quote(origin)}; changes are taken from pages of this address only.`);
+  throw new Problem("foreign-origin", `Origin is ${quote(origin)}; changes and streams are for pages of this address only.`);
 }
 
 /** The host of a Host header in lower case, without its port, brackets or closing dot. */

@@ -1,4 +1,5 @@
 import { type Call, requireFlag, requireParameters, type Answer, type FileAnswer, type StreamAnswer } from "./call.ts";
+import { requireOwnOrigin } from "./guard.ts";
 import { Problem } from "./problem.ts";
 import type { AdminRoute } from "./route.ts";
 
@@ -23,6 +24,8 @@ function asset(call: Call): FileAnswer {
 function live(call: Call): StreamAnswer {
   requireParameters(call, ["flag"]);
   const { flag } = requireFlag(call);
+  // Another's page could not read it, but would take the place of those who may.
+  requireOwnOrigin(call.headers);
   call.live.requireRoom();
   return {
     status: 200,

@@ -97,6 +97,7 @@ export class Incidents {
         now: this.#now(),
         resolveAfterMs: this.#parts.config.incidents.resolveAfterMs,
         healthySince: this.#healthySince,
+        runs: new Set([...this.#rollouts.values()].map((known) => known.rollout.id)),
       });
     if (decide(this.desk.board()) === undefined) return;
     const lease = await this.#parts.store.documents.lead("incidents", LEASE_MS);

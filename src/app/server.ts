@@ -37,7 +37,7 @@ export interface RunningServer {
   readonly listeners: readonly Bind[];
   readonly admin: { readonly url: string; readonly port: number };
   /** The listener of the status page, where it has one of its own. */
-  readonly statusPage: { readonly port: number } | undefined;
+  readonly statusPage: { readonly url: string; readonly port: number } | undefined;
   /** Resolves when every endpoint of every upstream has been probed once. */
   readonly firstProbes: Promise<void>;
   /** Readiness says no, requests are served on for `delayMs`, then what is under way is finished and everything ends. */
@@ -119,7 +119,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       return supervisor.binds;
     },
     admin: { url: admin.url, port: admin.port },
-    statusPage: page && { port: page.port },
+    statusPage: page && { url: page.url, port: page.port },
     firstProbes: probes.firstRound,
     drain: (delayMs = config.drainDelayMs) => (draining ??= drain(delayMs)),
     stop: () => parts.disposeAsync(),

@@ -1,7 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { createBusinessSource } from "../analysis/events/business-source.ts";
 import type { BusinessSource } from "../analysis/business.ts";
-import type { Config, SlaSettings } from "../config/config.ts";
+import type { Config } from "../config/config.ts";
+import type { SlaSettings } from "../config/config-told.ts";
 import { randomHex } from "../core/random-id.ts";
 import type { AssignedArm } from "../core/words.ts";
 import { assess, type Judgements } from "../sla/assess.ts";

@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import type { Command } from "commander";
-import type { Channel, Config, Flag, Route, RouteAction, Store, Target } from "../config/config.ts";
+import type { Config, Flag, Route, RouteAction, Store, Target } from "../config/config.ts";
+import type { Channel } from "../config/config-told.ts";
 import { formatDuration, formatShare } from "../core/quantity.ts";
 import { chooseConfigFile, readConfigFile } from "./config-file.ts";
 import { Failed, InvalidFile } from "./failed.ts";

@@ -1,4 +1,4 @@
-import type { Channel, Notifications } from "./config.ts";
+import type { Channel, Notifications } from "./config-told.ts";
 import type { ConfigFile } from "./schema.ts";
 
 type NotificationsFile = ConfigFile["notifications"];

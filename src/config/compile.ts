@@ -8,11 +8,11 @@ import type {
   Override,
   Route,
   RouteAction,
-  SlaSettings,
   Store,
   Target,
   Upstream,
 } from "./config.ts";
+import type { SlaSettings } from "./config-told.ts";
 import type { Environment } from "./environment.ts";
 import { compileNotifications } from "./compile-notify.ts";
 import { freeze } from "./freeze.ts";

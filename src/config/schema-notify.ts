@@ -69,6 +69,16 @@ const email = mapping(
   "from: crossfade@example.com, to: [oncall@example.com], host: smtp.example.com",
 );
 
+const adminAddress = webAddress("the address of the admin API as people reach it");
+/** Paths are put after it. */
+const base: Scalar<string> = {
+  ...adminAddress,
+  read: (given) =>
+    given.includes("?")
+      ? { wrong: `has a query, behind which no path can stand; expected ${adminAddress.expected}` }
+      : adminAddress.read(given),
+};
+
 const channel = mapping(
   {
     slack: optional(
@@ -189,7 +199,7 @@ export const notifications = mapping(
       "What repeats itself within so long is told once, with how often. 0: each is told.",
     ),
     url: optional(
-      orOff(webAddress("the address of the admin API as people reach it")),
+      orOff(base),
       "Left out or empty: messages say which command to use.",
       "Where people reach the admin address, for links in messages.",
     ),

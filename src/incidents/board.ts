@@ -79,7 +79,10 @@ export function openIncident(board: Board, told: NewIncident, { at, by }: Said):
 export function updateIncident(board: Board, id: string, told: NewUpdate, { at, by }: Said): Changed<Incident> {
   const before = board.incidents.find((incident) => incident.id === id);
   if (before === undefined) return { refused: `there is no incident ${JSON.stringify(id)}`, missing: true };
-  if (before.updates.length >= MOST_UPDATES) return { refused: `${id} has ${MOST_UPDATES} updates already; open a new incident` };
+  // Whatever was said of it, that it is over may be said.
+  const ends = told.state === "resolved" && isOpen(before);
+  if (before.updates.length >= MOST_UPDATES && !ends)
+    return { refused: `${id} has ${MOST_UPDATES} updates already; resolve it, and open a new incident` };
   // A clock that was set back does not put the last word before an earlier one.
   const update: IncidentUpdate = { at: Math.max(at, before.updates.at(-1)?.at ?? 0), state: told.state, text: told.text, by };
   const made: Incident = {

@@ -13,6 +13,7 @@ import {
   openIncident,
   updateIncident,
 } from "./board.ts";
+import { AUTOMATIC } from "./from-rollbacks.ts";
 import type { Board, Incident, Maintenance } from "./incident.ts";
 
 interface DeskParts {
@@ -94,7 +95,8 @@ export class IncidentDesk {
   }
 
   #said(by: string): { readonly at: number; readonly by: string } {
-    return { at: this.#parts.now(), by };
+    // A person who has the program's name, as the account that it runs under may, is not taken for the program.
+    return { at: this.#parts.now(), by: by === AUTOMATIC ? `${by} (by hand)` : by };
   }
 
   #take(stored: { readonly version: number; readonly text: string } | undefined): void {

@@ -16,6 +16,8 @@ export interface RollbackWorld {
   readonly resolveAfterMs: number;
   /** Since when requests have been answered as they should be; undefined: they are not. */
   readonly healthySince: number | undefined;
+  /** Ids of the rollouts that there are, of all flags. One that goes on after a rollback is another run, with an id of its own. */
+  readonly runs: ReadonlySet<string>;
 }
 
 const TITLE: Wording = { en: "Disturbance of the service", fr: "Perturbation du service" };
@@ -40,7 +42,7 @@ const TEXTS: Readonly<Record<IncidentState, Wording>> = {
 
 /**
  * What the board says after a look at a rollout (undefined: the flag has none); undefined where nothing is to be said. It depends on the board and
- * the rollout alone, so whoever looks, and however often, each thing is said once: an incident is known by the rollout and the instant at which
+ * the rollouts alone, so whoever looks, and however often, each thing is said once: an incident is known by the rollout and the instant at which
  * the rollback began.
  */
 export function followRollback(board: Board, rollout: Rollout | undefined, world: RollbackWorld): Board | undefined {
@@ -51,6 +53,8 @@ export function followRollback(board: Board, rollout: Rollout | undefined, world
     const done = rollout.state.status === "rolled-back" && rollback.shift.length === 0;
     if (done && known.updates.length === 1 && isUntouched(known)) return say(board, known, "monitoring", world.now);
   }
+  const left = board.incidents.find((incident) => isLeft(incident, world) && stateOf(incident) !== "monitoring");
+  if (left !== undefined && world.healthySince !== undefined) return say(board, left, "monitoring", world.now);
   const over = board.incidents.find((incident) => isOver(incident, rollout, world));
   return over && say(board, over, "resolved", world.now);
 }
@@ -75,12 +79,20 @@ function say(board: Board, { id }: Incident, state: IncidentState, at: number): 
   return "refused" in updated ? undefined : updated.board;
 }
 
-/** Of this rollout, not being rolled back any more, told to be watched, and all has been well for long enough since. */
-function isOver(incident: Incident, rollout: Rollout | undefined, { now, resolveAfterMs, healthySince }: RollbackWorld): boolean {
-  if (resolveAfterMs === 0 || healthySince === undefined || rollout === undefined || incident.rollout !== rollout.id) return false;
+/** Told to be watched, and all has been well for long enough since. */
+function isOver(incident: Incident, rollout: Rollout | undefined, world: RollbackWorld): boolean {
+  const { now, resolveAfterMs, healthySince } = world;
+  if (resolveAfterMs === 0 || healthySince === undefined) return false;
+  const isOurs = rollout !== undefined && incident.rollout === rollout.id && rollout.state.status !== "rolling-back";
+  if (!isOurs && !isLeft(incident, world)) return false;
   if (!isOpen(incident) || !isUntouched(incident) || stateOf(incident) !== "monitoring") return false;
-  if (rollout.state.status === "rolling-back") return false;
   return now - Math.max(lastAt(incident), healthySince) >= resolveAfterMs;
+}
+
+/** Of a run whose place another has taken, which it does only when the rollback is over. */
+function isLeft(incident: Incident, { runs }: RollbackWorld): boolean {
+  const { rollout } = incident;
+  return rollout !== undefined && !runs.has(rollout) && isOpen(incident) && isUntouched(incident);
 }
 
 /** The rollback that a trigger caused, under way or done. */

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { Channel, Notifications } from "../config/config.ts";
+import type { Channel, Notifications } from "../config/config-told.ts";
 import { Refused } from "../controller/desk.ts";
 import { randomHex } from "../core/random-id.ts";
 import type { DocumentStore } from "../store/documents.ts";
@@ -67,6 +67,9 @@ export class NoticeDesk implements NoticeOperations {
   #memoryOf = 0;
   /** What of it is in the memory already. */
   #inMemory = new Set<Ended>();
+  /** Acknowledged in memory, and not yet in the document: whoever sends by then must know. */
+  #promised: readonly { readonly notice: Pick<Notice, "id" | "openedAt">; readonly who: string; readonly via: Via; readonly at: number }[] =
+    [];
   #away = false;
   #turn: Promise<unknown> = Promise.resolve();
   #running: Promise<void> = Promise.resolve();
@@ -131,6 +134,7 @@ export class NoticeDesk implements NoticeOperations {
       };
       if (this.#memory !== undefined) {
         const { state, result } = change(this.#memory);
+        if (state !== this.#memory) this.#promised = [...this.#promised, { notice: result, who, via, at: this.#now() }];
         this.#memory = state;
         return done(result);
       }
@@ -206,7 +210,8 @@ export class NoticeDesk implements NoticeOperations {
       this.#lost.storeIsBack(now);
       this.#away = false;
     } catch (error) {
-      if (error instanceof StoreUnavailable) await this.#goOnAlone(now);
+      // It may be there for everything else: then only the error says what is the matter.
+      if (error instanceof StoreUnavailable) await this.#goOnAlone(this.#parts.storeHealth().message || error.message, now);
       else if (error instanceof Fenced || error instanceof DocumentConflict) this.#dropWhatIsStale(error);
       else throw error;
     }
@@ -222,7 +227,7 @@ export class NoticeDesk implements NoticeOperations {
   async #follow(): Promise<void> {
     this.#memory = undefined;
     this.#inMemory.clear();
-    if (this.#outbox.ended.length > 0) await this.#recordAsGuest();
+    if (this.#outbox.ended.length > 0 || this.#promised.length > 0) await this.#recordAsGuest();
     else if (this.#wanted || this.#kept.isOlder(FOLLOW_MS)) await this.#kept.load();
     this.#wanted = false;
   }
@@ -240,40 +245,44 @@ export class NoticeDesk implements NoticeOperations {
     const ended = this.#outbox.ended;
     const recorded =
       mine === undefined
-        ? this.#record(base, ended)
+        ? this.#keepPromises(this.#record(base, ended))
         : this.#record(
             mine,
             ended.filter((one) => !this.#inMemory.has(one)),
           );
-    const { state, begin } = await this.#plan(recorded, now, true);
+    const { state, begin } = await this.#plan(recorded, now, { up: true, message: "" });
     if (isNew || this.#memory !== undefined || ended.length > 0 || differs(base, state) || this.#kept.isUnwritten(WRITE_EVERY_MS))
       await this.#kept.write(state, lease);
     this.#memory = undefined;
     this.#inMemory.clear();
+    this.#promised = [];
     this.#outbox.forget(ended);
     begin();
   }
 
   /** The one that sent when the store was there last goes on in memory; any other tells of nothing but the store. */
-  async #goOnAlone(now: number): Promise<void> {
+  async #goOnAlone(why: string, now: number): Promise<void> {
     this.#away = true;
     if (this.#lease === undefined) {
-      this.#lost.storeIsLost(this.#parts.storeHealth().message, now);
+      this.#lost.storeIsLost(why, now);
       return;
     }
     if (this.#memory === undefined) this.#memoryOf = this.#kept.version;
     const fresh = this.#outbox.ended.filter((one) => !this.#inMemory.has(one));
-    const { state, begin } = await this.#plan(this.#record(this.#state, fresh), now, false);
+    const { state, begin } = await this.#plan(this.#record(this.#state, fresh), now, { up: false, message: why });
     this.#memory = state;
     for (const one of fresh) this.#inMemory.add(one);
     begin();
   }
 
   /** What follows from what is seen. `begin` sends what is due; before that the state must be kept. */
-  async #plan(state: NoticeState, now: number, storeUp: boolean): Promise<{ readonly state: NoticeState; readonly begin: () => void }> {
-    const { notifications, storeHealth } = this.#parts;
-    const seen = await this.#parts.look(now);
-    const planned = look(state, { ...seen, store: { up: storeUp, message: storeUp ? "" : storeHealth().message } }, now, notifications);
+  async #plan(
+    state: NoticeState,
+    now: number,
+    store: SeenWorld["store"],
+  ): Promise<{ readonly state: NoticeState; readonly begin: () => void }> {
+    const { notifications } = this.#parts;
+    const planned = look(state, { ...(await this.#parts.look(now)), store }, now, notifications);
     const noticeOf = ({ notice }: KeptDelivery): KeptNotice | undefined => planned.notices.find(({ id }) => id === notice);
     const chosen = this.#closing.signal.aborted ? [] : this.#outbox.startable(dueDeliveries(planned, now), noticeOf);
     const begin = (): void => {
@@ -296,12 +305,22 @@ export class NoticeDesk implements NoticeOperations {
     }, state);
   }
 
-  /** What this instance sent when it still was the one that does, or at its end. */
+  #keepPromises(state: NoticeState): NoticeState {
+    return this.#promised.reduce((before, { notice: { id, openedAt }, who, via, at }) => {
+      const isThere = before.notices.some((notice) => notice.id === id && notice.openedAt === openedAt);
+      const answer = isThere ? acknowledge(before, id, who, via, at) : { refused: "" };
+      // What is over by now needs nobody who looks after it.
+      return "refused" in answer ? before : answer.state;
+    }, state);
+  }
+
+  /** What this instance sent and promised when it still was the one that does, or at its end. */
   async #recordAsGuest(): Promise<void> {
     const ended = this.#outbox.ended;
-    if (ended.length === 0) return;
-    await this.#kept.change((state) => ({ state: this.#record(state, ended), result: undefined }));
+    if (ended.length === 0 && this.#promised.length === 0) return;
+    await this.#kept.change((state) => ({ state: this.#keepPromises(this.#record(state, ended)), result: undefined }));
     this.#outbox.forget(ended);
+    this.#promised = [];
   }
 }
 

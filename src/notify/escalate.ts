@@ -1,4 +1,4 @@
-import type { Escalation, Notifications } from "../config/config.ts";
+import type { Escalation, Notifications } from "../config/config-told.ts";
 import type { KeptNotice } from "./state.ts";
 
 /** A level that is to be called now. */

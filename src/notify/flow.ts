@@ -1,4 +1,4 @@
-import type { Notifications } from "../config/config.ts";
+import type { Notifications } from "../config/config-told.ts";
 import type { KeptNotice } from "./state.ts";
 
 /** A moment of the rollback flow that is to be told now. */

@@ -41,30 +41,41 @@ const ended = { kind: "incident-resolved", severity: "info", flag: undefined, re
 function incidentTold(incident: Incident, known: BoardMemory, first: boolean): readonly Happening[] {
   const { id, updates } = incident;
   const told = Object.hasOwn(known.open, id) ? known.open[id] : undefined;
-  if (told === undefined && !isOpen(incident) && (first || numberOf(id) <= known.incident)) return [];
-  const opening = told === undefined ? [opened(incident)] : [];
-  return [...opening, ...updates.slice(Math.max(1, told ?? 1)).map((update) => updated(incident, update))];
+  const isKnown = first || numberOf(id) <= known.incident;
+  if (told === undefined && !isOpen(incident) && isKnown) return [];
+  // Of one that was over and is open again, what was said before was told before, its end above all.
+  const from = told ?? (isKnown ? updates.findLastIndex(({ state }) => state === "resolved") + 1 : 0);
+  return updates.slice(from).map((update, i) => (opens(incident, from + i) ? opened(incident, update) : updated(incident, update)));
 }
 
-function opened(incident: Incident): Happening {
-  const [first] = incident.updates;
+/** The first word, and one after the end: it is a trouble anew. */
+function opens({ updates }: Incident, index: number): boolean {
+  return index === 0 || (updates[index - 1]?.state === "resolved" && updates[index]?.state !== "resolved");
+}
+
+function opened(incident: Incident, update: IncidentUpdate): Happening {
   return {
     kind: "incident-opened",
-    // The rollback itself calls people; its incident must not call them a second time.
-    severity: incident.rollout === undefined ? incident.priority : "info",
-    at: incident.openedAt,
+    severity: severityOf(incident),
+    at: update === incident.updates[0] ? incident.openedAt : update.at,
     group: group(incident.id),
     flag: undefined,
-    facts: { ...incidentFacts(incident), by: incident.openedBy, ...(first === undefined ? {} : updateFacts(first)) },
+    facts: { ...incidentFacts(incident), by: update.by, ...updateFacts(update) },
     resolves: false,
   };
+}
+
+/** The rollback itself calls people; its incident must not call them a second time. */
+function severityOf({ rollout, priority }: Incident): Happening["severity"] {
+  return rollout === undefined ? priority : "info";
 }
 
 function updated(incident: Incident, update: IncidentUpdate): Happening {
   const resolves = update.state === "resolved";
   return {
     kind: resolves ? "incident-resolved" : "incident-updated",
-    severity: "info",
+    // One that has become worse is to be told to those who hear of what is so bad.
+    severity: resolves ? "info" : severityOf(incident),
     at: update.at,
     group: group(incident.id),
     flag: undefined,

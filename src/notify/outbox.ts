@@ -1,4 +1,4 @@
-import type { Channel, Notifications } from "../config/config.ts";
+import type { Channel, Notifications } from "../config/config-told.ts";
 import type { Log } from "../telemetry/log.ts";
 import { ackLink } from "./ack-link.ts";
 import { createSend } from "./channels/create.ts";

@@ -1,4 +1,4 @@
-import type { Notifications } from "../config/config.ts";
+import type { Notifications } from "../config/config-told.ts";
 import { bounded } from "./bounded.ts";
 import { cleanFacts, cleanText } from "./clean.ts";
 import { dueLevels, dueReminder } from "./escalate.ts";

@@ -1,4 +1,4 @@
-import type { Notifications } from "../config/config.ts";
+import type { Notifications } from "../config/config-told.ts";
 import type { NoticeKind, Severity } from "./notice.ts";
 
 /** Who hears of it: the channels of every route that fits, each once. */

@@ -1,4 +1,4 @@
-import type { Notifications } from "../config/config.ts";
+import type { Notifications } from "../config/config-told.ts";
 import { cleanText } from "./clean.ts";
 import type { SeenMemory } from "./happenings.ts";
 import type { ChannelView, Delivery, Notice, NoticeKind, NoticesView } from "./notice.ts";

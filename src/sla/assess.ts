@@ -1,4 +1,4 @@
-import type { SlaSettings, SlaTarget } from "../config/config.ts";
+import type { SlaSettings, SlaTarget } from "../config/config-told.ts";
 import type { HourCounts } from "../store/counts.ts";
 import { quantileOf } from "../telemetry/reading.ts";
 import { NOTHING_REMEMBERED, remember, type SlaMemory } from "./memory.ts";

@@ -1,4 +1,4 @@
-import type { SlaTarget } from "../config/config.ts";
+import type { SlaTarget } from "../config/config-told.ts";
 import type { SlaRow, SlaState } from "./sla.ts";
 
 const WHOLE_BP = 10_000;

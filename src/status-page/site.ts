@@ -1,4 +1,4 @@
-import type { StatusPageSettings } from "../config/config.ts";
+import type { StatusPageSettings } from "../config/config-told.ts";
 import type { Language } from "../incidents/incident.ts";
 import { renderFeed } from "./feed.ts";
 import { renderJson } from "./json.ts";

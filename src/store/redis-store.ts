@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { Config, Flag } from "../config/config.ts";
+import type { Flag } from "../config/config.ts";
 import type { FlagState } from "../rollout/flag-state.ts";
 import type { CountStore } from "./counts.ts";
 import { createRedisCounts } from "./counts-redis.ts";
@@ -16,11 +16,10 @@ import { FlagFollower, run } from "./flag-follower.ts";
 import { FROM_FILE, type Held, sameState, stateOf } from "./held.ts";
 import { beat, listInstances, readAudit, withdraw } from "./instances.ts";
 import { DEFAULT_PREFIX, flagKeys, followedPrefixes } from "./keys.ts";
-import type { LastGood } from "./last-good.ts";
-import type { StoreLog } from "./log.ts";
 import { ROLLOUT_SCRIPTS } from "./rollout-scripts.ts";
 import { DocumentConflict, Fenced, type RolloutStore } from "./rollout-store.ts";
 import { RedisRollouts } from "./rollout-store-redis.ts";
+import { type RedisStoreOptions, TIMING } from "./redis-store-options.ts";
 import { SCRIPTS } from "./scripts.ts";
 import { openSession, type Session } from "./session.ts";
 import {
@@ -36,33 +35,6 @@ import {
   type Rejection,
 } from "./store.ts";
 import type { Fields } from "./view.ts";
-
-interface RedisStoreOptions {
-  readonly config: { readonly store: Exclude<Config["store"], { kind: "memory" }>; readonly flags: readonly Flag[] };
-  /** Name of this program among those that share the store; unique among them. */
-  readonly instance: string;
-  readonly log: StoreLog;
-  readonly prefix?: string;
-  readonly lastGood: LastGood;
-  /** Where documents are kept besides. Default: nowhere. */
-  readonly kept?: KeptDocuments;
-  readonly timing?: Partial<typeof TIMING>;
-}
-
-/** Milliseconds. */
-const TIMING = {
-  /** Longest wait of `start` for a server that does not answer. */
-  start: 1_000,
-  /** Longest wait of `start` for a server that does, while it is being read. */
-  firstRead: 10_000,
-  connect: 2_000,
-  answer: 2_000,
-  /** Between two looks without a cause. */
-  poll: 1_000,
-  heartbeat: 2_000,
-  firstRetry: 25,
-  longestRetry: 1_000,
-};
 
 /** Every so many polls the smaller sets are read again. */
 const THOROUGH_EVERY = 10;

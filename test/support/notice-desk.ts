@@ -1,5 +1,5 @@
 import { pino } from "pino";
-import type { Notifications } from "../../src/config/config.ts";
+import type { Notifications } from "../../src/config/config-told.ts";
 import { linkKey } from "../../src/notify/ack-link.ts";
 import { NoticeDesk, type NoticeDeskParts } from "../../src/notify/desk.ts";
 import type { SeenFlag, SeenWorld } from "../../src/notify/happenings.ts";

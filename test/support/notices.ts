@@ -1,4 +1,4 @@
-import type { Channel, Notifications } from "../../src/config/config.ts";
+import type { Channel, Notifications } from "../../src/config/config-told.ts";
 import type { SeenFlag, SeenWorld } from "../../src/notify/happenings.ts";
 import type { Happening } from "../../src/notify/notice.ts";
 import { HOUR, MINUTE, T0 } from "./rollouts.ts";

@@ -5,6 +5,7 @@ import type { FlagState } from "../../rollout/flag-state.ts";
 import { flagViewOf } from "../flag-view.ts";
 import type { Operations, Status } from "../operations.ts";
 import { Part } from "./parts.ts";
+import { incidentsShown, noticesShown } from "./told.ts";
 import type { LatencyBins, LiveView } from "./view.ts";
 
 /** How long a view waits for what has to be asked for. */
@@ -76,9 +77,9 @@ export class Composer {
       latencies: recent && binsOf(recent.minute, thresholds(state, rollout?.rollout?.plan)),
       fallbacks: fallbacks(status),
       audit,
-      notices: attempt(() => operations.notices.view(this.#flag)),
+      notices: attempt(() => noticesShown(operations.notices.view(this.#flag))),
       sla: attempt(() => operations.sla.view(this.#flag)),
-      incidents: board?.incidents ?? [],
+      incidents: incidentsShown(board?.incidents ?? [], Date.now()),
       maintenance: board?.maintenance ?? [],
     };
     return { view, recent };

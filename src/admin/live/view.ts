@@ -28,8 +28,10 @@ export interface LiveView {
   readonly fallbacks: Readonly<Record<string, number>>;
   /** The last 20, newest first; undefined while the store cannot be asked. */
   readonly audit: readonly AuditEntry[] | undefined;
+  /** As GET /api/notices, of what is over and of messages only the newest. */
   readonly notices: NoticesView | undefined;
   readonly sla: SlaView | undefined;
+  /** Open ones, and the newest of those that were resolved in the last 14 days. */
   readonly incidents: readonly Incident[];
   readonly maintenance: readonly Maintenance[];
 }

@@ -1,4 +1,4 @@
-import type { Channel } from "../../config/config.ts";
+import type { Channel } from "../../config/config-told.ts";
 import { createEmailSend } from "./email.ts";
 import type { Send } from "./message.ts";
 import { createSlackSend } from "./slack.ts";

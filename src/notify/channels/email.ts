@@ -1,6 +1,6 @@
 import { hostname } from "node:os";
 import { createTransport } from "nodemailer";
-import type { EmailChannel } from "../../config/config.ts";
+import type { EmailChannel } from "../../config/config-told.ts";
 import { withoutSecrets } from "./hidden.ts";
 import type { Message, Send, Sent } from "./message.ts";
 

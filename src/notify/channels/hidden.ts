@@ -7,12 +7,11 @@ const SHOWN = 200;
  * "" where it cannot be told apart from them.
  */
 export function withoutSecrets(text: string, secrets: readonly string[]): string {
-  const line = text
+  // Cut only when all are gone: a part of one would not be known any more.
+  let shown = text
     .replace(/[\s\p{Cc}]+/gu, " ")
     .trim()
-    .slice(0, 4 * SHOWN)
     .toWellFormed();
-  let shown = line;
   for (const secret of formsOf(secrets)) shown = shown.replaceAll(secret, "***");
   return shown.length <= SHOWN ? shown : `${shown.slice(0, SHOWN).toWellFormed()}…`;
 }

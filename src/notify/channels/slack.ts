@@ -1,4 +1,4 @@
-import type { SlackChannel } from "../../config/config.ts";
+import type { SlackChannel } from "../../config/config-told.ts";
 import { post } from "../../controller/web-post.ts";
 import { outcomeOf } from "./answer.ts";
 import { secretsOf } from "./hidden.ts";
