@@ -1,7 +1,9 @@
 import fc from "fast-check";
 import t from "tap";
 import { candidateShare, splitOf } from "../src/dashboard/charts/split.ts";
-import { countOf, shareBeyond, stepsOf, WIDTH_MS } from "../src/dashboard/charts/histogram-model.ts";
+import { countOf, isMuch, shareBeyond, stepsOf, WIDTH_MS } from "../src/dashboard/charts/histogram-model.ts";
+import { slaParts } from "../src/dashboard/panels/sla-model.ts";
+import type { SlaRow } from "../src/sla/sla.ts";
 import { thresholdsOf } from "../src/dashboard/charts/thresholds.ts";
 import { EN } from "../src/dashboard/words-en.ts";
 import { FR } from "../src/dashboard/words-fr.ts";
@@ -70,6 +72,42 @@ t.test("the steps of a histogram hold the share of each bin, whatever its width"
     }),
     { numRuns: 100 },
   );
+});
+
+t.test("the picture of a histogram follows the quicker arm, and says what it leaves out", async (t) => {
+  const edgesMs = [...Array.from({ length: 100 }, (_, index) => (index + 1) * 5), 1_000, 5_000];
+  const at = (...bins: readonly (readonly [edge: number, count: number])[]): readonly number[] =>
+    [...edgesMs, Infinity].map((edge) => bins.find(([own]) => own === edge)?.[1] ?? 0);
+  const quick = at([40, 900], [100, 100]);
+  const edge = (candidate: readonly number[], limits: readonly number[] = []): number =>
+    stepsOf({ spanMs: 60_000, edgesMs, stable: quick, candidate }, limits).to;
+  t.equal(edge(at([50, 1_000])), 100, "all of both");
+  t.equal(edge(at([50, 980], [5_000, 20])), 250, "a few that hang do not press the rest to the left");
+  t.equal(edge(at([5_000, 1_000])), 250, "nor do many");
+  t.equal(edge(at()), 100, "one arm alone");
+  t.equal(Math.round(edge(at([50, 1_000]), [100, 5_000])), 115, "a threshold that is near is in it, one that is far is not");
+  t.ok(isMuch(shareBeyond({ edgesMs }, at([50, 980], [5_000, 20]), 250)), "the picture says so");
+  t.notOk(isMuch(shareBeyond({ edgesMs }, quick, 250)));
+});
+
+t.test("of the promises the whole and what is worse than the whole come first", async (t) => {
+  const row = (promise: SlaRow["promise"], whom: string, state: SlaRow["state"]): SlaRow => {
+    const [version = "", segment = ""] = whom.split(" ");
+    const of = { value: 1, target: 1, windowMs: 1, coveredMs: 1, sample: 1, budgetLeft: 1, since: 0, limitMs: undefined, p95: undefined };
+    return { promise, version, segment, state, direction: "at-least", ...of };
+  };
+  const { first, rest } = slaParts([
+    row("availability", "all all", "met"),
+    row("availability", "v2 all", "warning"),
+    row("availability", "v1 all", "met"),
+    row("errors", "all all", "breached"),
+    row("errors", "v2 all", "breached"),
+    row("accuracy", "all all", "no-data"),
+    row("accuracy", "v2 beta", "met"),
+  ]);
+  const names = (rows: readonly SlaRow[]): readonly string[] => rows.map(({ promise, version, state }) => `${promise} ${version} ${state}`);
+  t.same(names(first), ["errors all breached", "availability v2 warning", "availability all met", "accuracy all no-data"]);
+  t.same(names(rest), ["errors v2 breached", "availability v1 met", "accuracy v2 met"]);
 });
 
 t.test("thresholds are those of the settings, the plan and the present step, each once", async (t) => {

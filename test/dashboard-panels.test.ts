@@ -5,7 +5,7 @@ import { approvalsMissing } from "../src/controller/obstacles.ts";
 import type { Rollback, Rollout, RolloutState } from "../src/controller/rollout.ts";
 import type { Judged } from "../src/analysis/check.ts";
 import { figureText, intervalText, limitText, marginOf, outlookOf } from "../src/dashboard/panels/check-figures.ts";
-import { ACTS, type ActName, obstacleTo, type Situation } from "../src/dashboard/panels/possible.ts";
+import { ACTS, type ActName, obstacleTo, type Situation, wayBack } from "../src/dashboard/panels/possible.ts";
 import { timelineOf } from "../src/dashboard/panels/timeline-model.ts";
 import { checkOf, HOUR, inForceOf, judgedAs, MINUTE, planOf, seenWell, startedAt, stepOf, T0 } from "./support/rollouts.ts";
 
@@ -131,6 +131,19 @@ t.test("without a store nothing is ruled out but what this instance knows by its
     ACTS.filter((act) => obstacleTo(act, none) !== undefined),
     ["rollback", "unkill", "approve", "pause", "resume", "advance"],
   );
+});
+
+t.test("there is always a way back: of the rollout where there is one, else the kill switch", async (t) => {
+  const away: Situation = { rollout: undefined, killed: false, enabled: true };
+  const at = (rolledOut: RolloutState): Situation => ({
+    ...away,
+    rollout: { flag: "move", rollout: rolloutAs(rolledOut, 0), leader: "one", view: undefined },
+  });
+  t.equal(wayBack(away, 25), "kill", "without a store no rollback is possible");
+  t.equal(wayBack({ ...away, rollout: { flag: "move", rollout: undefined, leader: undefined, view: undefined } }, 25), "kill");
+  t.equal(wayBack(at({ status: "progressing", step: 0 }), 25), "rollback");
+  t.equal(wayBack(at({ status: "rolled-back", rollback: ROLLBACK }), 0), "rollback", "which then says that it is done");
+  t.equal(wayBack(at({ status: "rolled-back", rollback: ROLLBACK }), 25), "kill", "somebody went on by hand");
 });
 
 t.test("the timeline says of each step whether it is done, and what is missing at the present one", async (t) => {

@@ -61,6 +61,8 @@ t.test("a rollback under way: who has confirmed and who has not, and each hook",
     /rollout_percentge 30 rollout_percentge: is not a known field; did you mean rollout_percentage\?/,
   );
   t.match(await wordsOf(page, "#sla"), /breached errors v2 all 2.1 % ≤ 1 % -110 %/);
+  await page.click("[data-sla-rest] > summary");
+  await page.waitForSelector("[data-table=sla-rest]");
   t.match(await wordsOf(page, "#sla"), /no data accuracy v2 all – ≥ 85 % – 1 d/, "what is not known is no number");
   t.match(await wordsOf(page, "#sla"), /P95 96 ms, limit 100 ms|P95 96.4 ms, limit 100 ms/);
   t.same(await violations(page), []);

@@ -5,9 +5,10 @@ import { ApiText } from "./components/card.tsx";
 import { Choice } from "./components/field.tsx";
 import { Figure } from "./components/figure.tsx";
 import { number, percent, share, timeOfDay } from "./i18n.ts";
-import { RollBack } from "./panels/panels.tsx";
+import { WayBack } from "./panels/panels.tsx";
 import { Preferences } from "./preferences.tsx";
 import { chooseFlag, connection, flagName, isStale } from "./store.ts";
+import { Vitals } from "./vitals.tsx";
 import { t } from "./words.ts";
 
 /** The parts of the page, in their order. */
@@ -23,8 +24,9 @@ export function Head({ view }: { readonly view: LiveView | undefined }) {
           <ConnectionBadge />
         </div>
         {view === undefined ? null : <InForce view={view} />}
+        {view === undefined ? null : <Vitals view={view} />}
         <div class="top-acts">
-          {view === undefined ? null : <RollBack view={view} />}
+          {view === undefined ? null : <WayBack view={view} />}
           <Preferences />
         </div>
       </div>
@@ -136,8 +138,13 @@ function Strip({ view }: { readonly view: LiveView }) {
       <Figure
         name="rollout"
         label={t("head.rollout")}
-        value={<Badge tone={STATUS_TONES[statusOf(view)] ?? "idle"}>{t(`status.${statusOf(view)}`)}</Badge>}
-        note={stepNote(view)}
+        value={
+          // In one line, or the whole page would move when a rollout begins.
+          <>
+            <Badge tone={STATUS_TONES[statusOf(view)] ?? "idle"}>{t(`status.${statusOf(view)}`)}</Badge>{" "}
+            <span class="figure-note">{stepNote(view)}</span>
+          </>
+        }
       />
       <Figure name="kill" label={t("head.kill")} value={<Badge tone={view.flag.killed ? "bad" : "good"}>{killText(view)}</Badge>} />
       <Figure

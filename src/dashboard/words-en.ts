@@ -30,6 +30,9 @@ export const EN = {
   "head.actual": "Actual share, 10 s",
   "head.actual.note": "{candidate} of {all} requests",
   "head.actual.none": "no requests",
+  "vitals.errors": "Candidate errors",
+  "vitals.fallbacks": "Candidate fallbacks",
+  "vitals.p95": "Candidate P95",
   "head.rate": "Requests per second",
   "head.rollout": "Rollout",
   "head.kill": "Kill switch",
@@ -89,6 +92,7 @@ export const EN = {
   "segments.all": "All",
   "segments.cap": "{percentage} cap",
 
+  "latency.beyond": "up to {highest}",
   "latency.title": "Latency over time",
   "latency.say":
     "P50, P95 and P99 of the last 10 s. Stable: {stable50}, {stable95}, {stable99}. Candidate: {candidate50}, {candidate95}, {candidate99}.",
@@ -97,6 +101,7 @@ export const EN = {
   "histogram.say":
     "Distribution of latency: half of the stable attempts took less than {stable}, half of the candidate's less than {candidate}.",
   "histogram.beyond": "Beyond {edge}: stable {stable}, candidate {candidate}",
+  "histogram.unknown": "There are no figures at present.",
   "histogram.empty": "No attempt in the last minute.",
   "histogram.count": "{count} attempt|{count} attempts",
   "histogram.over": "Over {limit}",

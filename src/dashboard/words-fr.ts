@@ -32,6 +32,9 @@ export const FR: Readonly<Record<WordKey, string>> = {
   "head.actual": "Part réelle, 10 s",
   "head.actual.note": "{candidate} requêtes sur {all}",
   "head.actual.none": "aucune requête",
+  "vitals.errors": "Erreurs du candidat",
+  "vitals.fallbacks": "Replis du candidat",
+  "vitals.p95": "P95 du candidat",
   "head.rate": "Requêtes par seconde",
   "head.rollout": "Déploiement",
   "head.kill": "Coupe-circuit",
@@ -91,6 +94,7 @@ export const FR: Readonly<Record<WordKey, string>> = {
   "segments.all": "Tous",
   "segments.cap": "plafond {percentage}",
 
+  "latency.beyond": "jusqu’à {highest}",
   "latency.title": "Latence dans le temps",
   "latency.say":
     "P50, P95 et P99 des 10 dernières s. Stable : {stable50}, {stable95}, {stable99}. Candidat : {candidate50}, {candidate95}, {candidate99}.",
@@ -99,6 +103,7 @@ export const FR: Readonly<Record<WordKey, string>> = {
   "histogram.say":
     "Distribution de la latence : la moitié des tentatives stables ont pris moins de {stable}, celles du candidat moins de {candidate}.",
   "histogram.beyond": "Au-delà de {edge} : stable {stable}, candidat {candidate}",
+  "histogram.unknown": "Il n’y a pas de chiffres pour l’instant.",
   "histogram.empty": "Aucune tentative depuis une minute.",
   "histogram.count": "{count} tentative|{count} tentatives",
   "histogram.over": "Plus de {limit}",

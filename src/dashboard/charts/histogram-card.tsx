@@ -3,10 +3,11 @@ import uPlot from "uplot";
 import type { LatencyBins } from "../../admin/live/view.ts";
 import { Card, Nothing } from "../components/card.tsx";
 import { duration, language, length, number, share } from "../i18n.ts";
+import { SHOWN_ARMS } from "../live/points.ts";
 import type { PanelProps } from "../panels/panels.tsx";
 import { shade } from "../theme.ts";
 import { t } from "../words.ts";
-import { countOf, shareBeyond, type Steps, stepsOf, WIDTH_MS } from "./histogram-model.ts";
+import { countOf, isMuch, shareBeyond, type Steps, stepsOf, WIDTH_MS } from "./histogram-model.ts";
 import { Legend } from "./legend.tsx";
 import { limitLines } from "./limits.ts";
 import { axis, colour, drawLimits, type LimitLine, roundUp } from "./lines.ts";
@@ -25,7 +26,7 @@ export function HistogramCard({ view }: PanelProps) {
   if (latencies === undefined || countOf(latencies.stable) + countOf(latencies.candidate) === 0)
     return (
       <Card id="histogram" title={title} span={7}>
-        <Nothing>{t("histogram.empty")}</Nothing>
+        <Nothing>{t(latencies === undefined ? "histogram.unknown" : "histogram.empty")}</Nothing>
       </Card>
     );
   const beyond = (ms: number, arm: "stable" | "candidate"): string => share(shareBeyond(latencies, latencies[arm], ms), 2);
@@ -70,6 +71,7 @@ function Plot({ latencies, limits }: PlotProps) {
   const wanted = roundUp(steps.to);
   shown.current = { steps, limits, right: wanted > right || wanted < right / 2 ? wanted : right, top: shown.current.top };
   const edge = shown.current.right;
+  shown.current = { ...shown.current, limits: [...limits, ...farther(latencies, edge)] };
   const beyond = (arm: "stable" | "candidate"): string => share(shareBeyond(latencies, latencies[arm], edge), 2);
   return (
     <div class="chart" data-chart="histogram">
@@ -99,6 +101,14 @@ function Plot({ latencies, limits }: PlotProps) {
       <p class="note">{t("histogram.beyond", { edge: duration(edge), stable: beyond("stable"), candidate: beyond("candidate") })}</p>
     </div>
   );
+}
+
+/** What of an arm the picture leaves out, where that is a good part of it: said at its right edge. */
+function farther(latencies: LatencyBins, edge: number): readonly LimitLine[] {
+  return SHOWN_ARMS.flatMap((arm) => {
+    const out = shareBeyond(latencies, latencies[arm], edge);
+    return isMuch(out) ? [{ value: Number.POSITIVE_INFINITY, text: `${t(arm)}: ${share(out)}` }] : [];
+  });
 }
 
 interface Shown {

@@ -14,6 +14,8 @@ export interface Steps {
 export const WIDTH_MS = 5;
 /** So much of either arm may lie beyond the right edge; it is told in words. */
 const HIDDEN = 0.01;
+/** Further than so many times the quicker arm the picture does not go: what it is about would be pressed to the left. */
+const FAR = 2.5;
 
 export function stepsOf({ edgesMs, stable, candidate }: LatencyBins, thresholds: readonly number[]): Steps {
   const from = [0, ...edgesMs];
@@ -34,18 +36,27 @@ function densities(edges: readonly number[], counts: readonly number[]): readonl
   return [...shares, null];
 }
 
-/** One of the edges: most of both arms and every threshold lie left of it. */
+/** Most of both arms lies left of it, unless one is far slower than the other; so does every threshold that is not far off. */
 function rightEdge(edges: readonly number[], arms: readonly (readonly number[])[], thresholds: readonly number[]): number {
-  const needed = arms.map((counts) => {
-    const all = countOf(counts);
-    let beyond = all;
-    for (const [index, edge] of edges.entries()) {
-      beyond -= counts[index] ?? 0;
-      if (beyond <= all * HIDDEN) return edge;
-    }
-    return edges.at(-1) ?? 100;
-  });
-  return Math.max(...needed, ...thresholds.map((value) => value * 1.15), 50);
+  const needed = arms.filter((counts) => countOf(counts) > 0).map((counts) => edgeOf(edges, counts));
+  const far = FAR * Math.max(Math.min(...needed), 40);
+  const near = thresholds.filter((value) => value < far).map((value) => value * 1.15);
+  return Math.max(50, ...near, Math.min(Math.max(...needed), far));
+}
+
+function edgeOf(edges: readonly number[], counts: readonly number[]): number {
+  const all = countOf(counts);
+  let beyond = all;
+  for (const [index, edge] of edges.entries()) {
+    beyond -= counts[index] ?? 0;
+    if (beyond <= all * HIDDEN) return edge;
+  }
+  return edges.at(-1) ?? 100;
+}
+
+/** Whether so much lies beyond the edge that the picture itself must say so. */
+export function isMuch(shareBeyondEdge: number): boolean {
+  return shareBeyondEdge > HIDDEN;
 }
 
 export function countOf(counts: readonly number[]): number {

@@ -24,6 +24,7 @@ export function LatencyCard({ view }: PanelProps) {
         lines={lines()}
         limits={limitLines(thresholdsOf(view, QUANTILES), duration)}
         written={duration}
+        beyond={(highest) => t("latency.beyond", { highest: duration(highest) })}
         least={10}
         height={200}
       />

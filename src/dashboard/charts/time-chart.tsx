@@ -41,6 +41,8 @@ interface TimeChartProps {
   readonly least?: number;
   /** The axis ends here and nowhere else. */
   readonly most?: number;
+  /** A few values far above all others do not press the rest flat: the axis ends below them, and this is said of the highest. */
+  readonly beyond?: (highest: number) => string;
   /** The axis begins near the lowest value, not at 0: of a mean that moves little. */
   readonly near?: boolean;
   readonly height?: 120 | 160 | 200 | 240;
@@ -90,10 +92,13 @@ interface Held {
   readonly newest: ReturnType<typeof signal<Place | undefined>>;
   top: number;
   bottom: number;
+  beyond: readonly LimitLine[];
 }
 
 /** So many times what is drawn. */
 const FAR = 3;
+/** Share of the values, from the lowest, by which the axis goes where few are far above the others. */
+const MOST_VALUES = 0.9;
 
 /** Arrays that are filled again and again. */
 function createHeld(count: number): Held {
@@ -104,10 +109,11 @@ function createHeld(count: number): Held {
     newest: signal<Place | undefined>(undefined),
     top: 1,
     bottom: 0,
+    beyond: [],
   };
 }
 
-function feed(plot: uPlot, held: Held, { lines, limits = [], least = 0, most, near = false }: TimeChartProps): void {
+function feed(plot: uPlot, held: Held, { lines, limits = [], least = 0, most, near = false, beyond }: TimeChartProps): void {
   const { places, data } = held;
   pick(range.peek(), places);
   const [times, ...values] = data;
@@ -125,15 +131,28 @@ function feed(plot: uPlot, held: Held, { lines, limits = [], least = 0, most, ne
       if (value < lowest) lowest = value;
     }
   }
+  held.beyond = [];
+  const usual = beyond === undefined ? highest : Math.max(least, usualOf(values));
+  if (beyond !== undefined && highest > usual * FAR) {
+    held.beyond = [{ value: highest, text: beyond(highest) }];
+    highest = usual * 2;
+  }
+  const farthest = Math.min(highest, usual) * FAR;
   // A limit far above everything would press the lines flat; it is told at the edge instead.
   for (const { value } of limits) {
-    if (value <= highest * FAR) highest = Math.max(highest, value * 1.12);
+    if (value <= farthest) highest = Math.max(highest, value * 1.12);
     lowest = Math.min(lowest, value);
   }
   held.top = most ?? roundUp(highest);
   held.bottom = near ? Math.max(0, Math.floor((lowest - 0.02) * 10) / 10) : 0;
   held.newest.value = places.at(-1);
   plot.setData(data, true);
+}
+
+/** The value below which most of all lines' values are. */
+function usualOf(columns: readonly (readonly (number | null)[])[]): number {
+  const sorted = Float64Array.from(columns.flatMap((column) => column.filter((value) => value !== null))).sort();
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * MOST_VALUES))] ?? 0;
 }
 
 function createPlot(width: number, height: number, target: HTMLElement, held: Held, props: () => TimeChartProps): uPlot {
@@ -165,7 +184,7 @@ function createPlot(width: number, height: number, target: HTMLElement, held: He
         })),
       ],
       hooks: {
-        draw: [(plot) => drawLimits(plot, props().limits ?? [], "across")],
+        draw: [(plot) => drawLimits(plot, [...(props().limits ?? []), ...held.beyond], "across")],
         setCursor: [
           ({ cursor }) => {
             const at = cursor.idx;

@@ -5,14 +5,18 @@ import { actor, nameActor } from "../store.ts";
 import { ActDialog } from "./act-dialogs.tsx";
 import { openAct } from "./act-state.ts";
 import type { PanelProps } from "./panel.ts";
-import { ACTS, type ActName, obstacleTo, type Situation } from "./possible.ts";
+import { ACTS, type ActName, obstacleTo, type Situation, wayBack } from "./possible.ts";
 import { actWord } from "./words-acts.ts";
 
-/** Stands in the head, always in sight; with it the dialogs of all acts, so that there is one of each. */
-export function RollBack({ view }: PanelProps) {
+/**
+ * Stands in the head, always in sight: whatever takes everybody to the stable arm now. With it the dialogs of all acts, so that there is one
+ * of each.
+ */
+export function WayBack({ view }: PanelProps) {
+  const act = wayBack(situationOf(view), percentageOf(view));
   return (
     <>
-      <ActButton act="rollback" view={view} />
+      <ActButton act={act} view={view} inHead />
       <ActDialog view={view} />
     </>
   );
@@ -42,20 +46,26 @@ export function ActsCard({ view }: PanelProps) {
 
 interface ActButtonProps extends PanelProps {
   readonly act: ActName;
+  /** The one that is always in sight. */
+  readonly inHead?: boolean;
 }
 
-function ActButton({ act, view }: ActButtonProps) {
+function ActButton({ act, view, inHead = false }: ActButtonProps) {
   const obstacle = obstacleTo(act, situationOf(view));
   return (
     <Button
-      name={act}
-      kind={act === "rollback" ? "danger" : "plain"}
+      name={inHead && act !== "rollback" ? `head-${act}` : act}
+      kind={inHead ? "danger" : "plain"}
       unless={obstacle === undefined ? undefined : actWord(`obstacles.${obstacle}`)}
       onPress={() => openAct(act)}
     >
-      {actWord(`names.${act}`)}
+      {inHead && act === "kill" ? actWord("killAll") : actWord(`names.${act}`)}
     </Button>
   );
+}
+
+function percentageOf({ status, flag }: PanelProps["view"]): number {
+  return status.flags.find((each) => each.flag === flag.flag)?.percentage ?? 0;
 }
 
 function situationOf({ rollout, flag }: PanelProps["view"]): Situation {

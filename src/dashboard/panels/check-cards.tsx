@@ -48,6 +48,8 @@ export function TriggersCard({ view: { rollout: status } }: PanelProps) {
 function emptyText(status: RolloutStatus | undefined, none: "noGates" | "noTriggers"): string {
   if (status === undefined) return planWord("away");
   if (status.rollout === undefined || status.rollout === null) return planWord("none");
+  // Only a step has gates, and only while there is one do triggers count.
+  if (!("step" in status.rollout.state)) return checkWord("over");
   return status.view === undefined ? checkWord("notJudged") : checkWord(none);
 }
 

@@ -1,5 +1,6 @@
 import { useState } from "preact/hooks";
 import type { ChannelView, Notice } from "../../notify/notice.ts";
+import { PROMISES, type SlaPromise } from "../../sla/sla.ts";
 import { ask } from "../api.ts";
 import { Badge, type Tone } from "../components/badge.tsx";
 import { Button } from "../components/button.tsx";
@@ -10,7 +11,7 @@ import { instant, number } from "../i18n.ts";
 import { ActForm } from "./act-form.tsx";
 import type { PanelProps } from "./panel.ts";
 import { actWord } from "./words-acts.ts";
-import { noticeWord } from "./words-told.ts";
+import { noticeWord, slaWord } from "./words-told.ts";
 
 const TONES: Readonly<Record<Notice["severity"], Tone>> = { P0: "bad", P1: "bad", P2: "warn", P3: "warn", info: "info" };
 
@@ -124,8 +125,19 @@ function NoticeState({ notice, onChoose }: { readonly notice: Notice; readonly o
 
 /** The facts that say most, in one line. */
 function factsOf({ facts, flag }: Notice): string {
+  const promise = PROMISES.find((known) => known === facts["promise"]);
+  if (promise !== undefined) return promiseText(facts, promise);
   const told = ["title", "trigger", "step", "reason", "who", "value", "target"].flatMap((name) => (facts[name] ? [facts[name]] : []));
   return [...(flag === undefined || flag === null ? [] : [flag]), ...told].join(" · ");
+}
+
+/** Which promise, for whom, and how far from it. */
+function promiseText({ version, segment, value, target, direction }: Notice["facts"], promise: SlaPromise): string {
+  const whom = [version, segment].filter((name) => name !== undefined && name !== "all");
+  const bound = `${direction === "at-most" ? "≤" : "≥"}\u00a0${target ?? "–"}`;
+  return [[slaWord(`promises.${promise}`), ...whom].join(", "), `${value ?? "–"} (${slaWord("target").toLowerCase()} ${bound})`].join(
+    " · ",
+  );
 }
 
 function Channels({ channels }: { readonly channels: readonly ChannelView[] }) {

@@ -11,7 +11,7 @@ import { PlanCard } from "./plan-card.tsx";
 import { SlaCard } from "./sla-card.tsx";
 import { StateCard } from "./state-card.tsx";
 
-export { RollBack } from "./acts-card.tsx";
+export { WayBack } from "./acts-card.tsx";
 export type { PanelProps } from "./panel.ts";
 
 /**

@@ -67,3 +67,13 @@ export function obstacleTo(act: ActName, { rollout: status, killed, enabled }: S
   if ((view?.triggers ?? []).some(({ verdict }) => verdict.verdict === "fail")) return "triggerFails";
   return missing.length === 0 ? undefined : "approvalsMissing";
 }
+
+/**
+ * What takes everybody to the stable arm now: the rollback of the rollout; where there is none to roll back, or nobody can be asked whether there
+ * is, the kill switch, which needs neither.
+ */
+export function wayBack(situation: Situation, percentage: number): "rollback" | "kill" {
+  if (situation.rollout === undefined) return "kill";
+  const obstacle = obstacleTo("rollback", situation);
+  return obstacle === "noRollout" || (obstacle === "rolledBack" && percentage > 0) ? "kill" : "rollback";
+}

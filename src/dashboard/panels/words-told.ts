@@ -118,6 +118,9 @@ export const slaWord = createWords({
     "states.no-data": "no data",
     p95: "P95 {ms}, limit {limit}",
     covered: "{share} covered",
+    keptAgain: "kept again since {when}",
+    rest: "{count} more by version and segment",
+    restTroubles: "{count} more by version and segment, {troubles} not kept or in danger",
   },
   fr: {
     title: "SLA",
@@ -143,6 +146,9 @@ export const slaWord = createWords({
     "states.no-data": "sans données",
     p95: "P95 {ms}, limite {limit}",
     covered: "couverte à {share}",
+    keptAgain: "de nouveau tenu depuis {when}",
+    rest: "{count} autres par version et segment",
+    restTroubles: "{count} autres par version et segment, dont {troubles} non tenus ou menacés",
   },
 });
 
