@@ -114,7 +114,7 @@ const COVERED = 0.9;
 /** Why nobody can say that it lasted; undefined if somebody can. */
 function gapIn({ forMs, metric }: Check, { from, to, tables }: Evidence): string | undefined {
   const span = to - from;
-  if (span < forMs) return `it has been looked at for ${formatDuration(Math.round(span))} of ${formatDuration(forMs)}`;
+  if (span < forMs) return `it has been looked at for ${formatDuration(Math.floor(span / 1_000) * 1_000)} of ${formatDuration(forMs)}`;
   if (isBusiness(metric)) return undefined;
   const covered = coveredOf(tables);
   if (covered >= COVERED * span) return undefined;
