@@ -6,6 +6,7 @@ import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import t, { type Test } from "tap";
 import { builtDashboard } from "../src/admin/static.ts";
 import { flagKeys } from "../src/store/keys.ts";
+import { until } from "./support/backend.ts";
 import { NO_BROWSER, openTab, startBrowser, type Tab } from "./support/browser.ts";
 import { begin, HALF, planText, QUICK, startFleet, type Fleet } from "./support/running-rollout.ts";
 import type { App } from "./support/app.ts";
@@ -161,7 +162,7 @@ t.test(
 
     const plan = planText([HALF], "triggers: [ { metric: p95, at_most: 10ms, window: 10s } ]\nexpects: { requests: 100/s, p95: 500ms }");
     await page.setInputFiles(inDialog("[name=file]"), { name: "quick.yaml", mimeType: "text/yaml", buffer: Buffer.from(plan) });
-    await page.waitForFunction("document.querySelector('[name=plan]').value.includes('expects')");
+    await until("the file is read", async () => (await page.inputValue(inDialog("[name=plan]"))).includes("expects"));
     await confirm(page);
     t.match(await refusal(page), /cannot work as it is[^]*plan:\d+:\d+ /);
     t.equal(await field(t, fleet, "rollout_percentage"), null, "nothing was begun");

@@ -2,7 +2,7 @@ import { signal } from "@preact/signals";
 import { useMemo, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import { language, minuteOfDay } from "../i18n.ts";
-import { atOf, HOLE, newestAt, pick, type Place, pointsRevision, range } from "../live/points.ts";
+import { atOf, HOLE, newestAt, newestPoint, pick, type Place, pointsRevision, range } from "../live/points.ts";
 import { shade } from "../theme.ts";
 import { Legend, type LegendEntry } from "./legend.tsx";
 import { axis, colour, drawLimits, type LimitLine, roundUp } from "./lines.ts";
@@ -55,7 +55,7 @@ export function TimeChart(props: TimeChartProps) {
   latest.current = props;
   const held = useMemo(() => createHeld(lines.length), [lines.length]);
   // The legend tells of where the pointer is, else of now.
-  const place = held.hovered.value ?? held.newest.value;
+  const place = held.hovered.value ?? newestPoint.value.place;
   const entries = lines.map(({ key, label: text, arm, dash, width = 1.5, read, tell }): LegendEntry => ({
     key,
     label: text,
@@ -89,7 +89,6 @@ interface Held {
   readonly places: Place[];
   readonly data: [number[], ...(number | null)[][]];
   readonly hovered: ReturnType<typeof signal<Place | undefined>>;
-  readonly newest: ReturnType<typeof signal<Place | undefined>>;
   top: number;
   bottom: number;
   beyond: readonly LimitLine[];
@@ -106,7 +105,6 @@ function createHeld(count: number): Held {
     places: [],
     data: [[], ...Array.from({ length: count }, (): (number | null)[] => [])],
     hovered: signal<Place | undefined>(undefined),
-    newest: signal<Place | undefined>(undefined),
     top: 1,
     bottom: 0,
     beyond: [],
@@ -145,7 +143,6 @@ function feed(plot: uPlot, held: Held, { lines, limits = [], least = 0, most, ne
   }
   held.top = most ?? roundUp(highest);
   held.bottom = near ? Math.max(0, Math.floor((lowest - 0.02) * 10) / 10) : 0;
-  held.newest.value = places.at(-1);
   plot.setData(data, true);
 }
 

@@ -1,4 +1,4 @@
-import { signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
 import type { LivePoint } from "../../admin/live/view.ts";
 
 /**
@@ -91,6 +91,9 @@ export type Place = number;
 export function newestPlace(): Place | undefined {
   return count === 0 ? undefined : (next + CAPACITY - 1) % CAPACITY;
 }
+
+/** The same for those who are to be drawn anew with each point: the place alone would not say that there are new figures. */
+export const newestPoint = computed(() => ({ revision: pointsRevision.value, place: newestPlace() }));
 
 export function atOf(place: Place): number {
   return at[place] ?? Number.NaN;
