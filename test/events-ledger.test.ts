@@ -14,7 +14,6 @@ function ledgerOf(entries: number): { readonly buffer: SharedArrayBuffer; readon
 
 t.test("a request is found as it was recorded", async () => {
   const arms = fc.constantFrom("none" as const, "stable" as const, "candidate" as const);
-  const { buffer, ledger } = ledgerOf(64);
   fc.assert(
     fc.property(
       fc.string({ minLength: 1, maxLength: 128, unit: "binary" }),
@@ -25,6 +24,8 @@ t.test("a request is found as it was recorded", async () => {
       fc.integer({ min: -1, max: 30_000 }),
       fc.option(fc.string(), { nil: undefined }),
       (id, at, route, assigned, served, segment, user) => {
+        // Of its own each time: of two records of one id the one of the later instant counts.
+        const { buffer, ledger } = ledgerOf(64);
         ledger.record(id, at, route, assigned, served, segment, user);
         const found = findRequest([buffer], id);
         deepEqual(found, { at, route, assigned, served, segment, user: user === undefined ? undefined : userDigest(user) });
@@ -106,7 +107,8 @@ t.test("who reads while another thread writes finds the whole entry or none", as
   const users = Array.from({ length: 7 }, (_, i) => userDigest(`u${i}`));
   const seen = new Set<number>();
   let torn = 0;
-  for (let look = 0; look < 5_000; look++) {
+  // A busy machine may not let the other thread run for a while.
+  for (let look = 0; look < 5_000 || seen.size <= 10; look++) {
     const found = findRequest([buffer], "a");
     if (found === undefined) continue;
     const i = found.at - NOW;
@@ -123,7 +125,6 @@ t.test("who reads while another thread writes finds the whole entry or none", as
   Atomics.store(control, 0, 1);
   await gone;
   t.equal(torn, 0);
-  t.ok(seen.size > 10, `${seen.size} entries were seen`);
 });
 
 t.test("digests tell users apart", async (t) => {
