@@ -45,7 +45,7 @@ async function admin(path: string, body?: unknown): Promise<Got> {
   return got;
 }
 
-/** What the first `pointer` of keys leads to. */
+/** What the keys lead to, one after the other; undefined where there is nothing. */
 function at(value: unknown, ...keys: readonly (string | number)[]): unknown {
   let found = value;
   for (const key of keys) found = typeof found === "object" && found !== null ? Reflect.get(found, key) : undefined;
